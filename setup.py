@@ -1,0 +1,29 @@
+"""The compiled parts: one Python source each, compiled by Cython when a compiler is there, interpreted when not."""
+
+import os
+
+from setuptools import Extension, setup
+
+COMPILED: list[str] = []
+
+
+def _extensions() -> list[Extension]:
+    if os.environ.get("PILLION_PURE") == "1" or not COMPILED:
+        return []
+    try:
+        from Cython.Build import cythonize
+    except ImportError:
+        return []
+    modules = [
+        Extension(
+            path.removeprefix("src/").removesuffix(".py").replace("/", "."),
+            [path],
+            extra_compile_args=["-O2", "-g0"],
+            optional=True,
+        )
+        for path in COMPILED
+    ]
+    return cythonize(modules, build_dir="build", compiler_directives={"language_level": "3"})
+
+
+setup(ext_modules=_extensions())
