@@ -1,0 +1,80 @@
+"""Where an instance keeps its files, and which instances there are; one answer for keeper, sidecar and commands."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+
+LOCK = "lock"
+GUARD_LOCK = "guard.lock"
+INSTANCE_FILE = "instance.json"
+SETTINGS_FILE = "settings.json"
+API_SOCKET = "api.sock"
+KEEPER_SOCKET = "keeper.sock"
+NOTIFY_SOCKET = "notify.sock"
+APP_TOKEN = "token"
+OPERATOR_TOKEN = "operator.token"
+
+_NAME_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
+
+
+def runtime_root() -> str:
+    """Return the directory that holds every instance's runtime directory for this user."""
+    if given := os.environ.get("PILLION_RUNTIME_DIR"):
+        return given
+    if os.geteuid() == 0:
+        return "/run/pillion"
+    if user := os.environ.get("XDG_RUNTIME_DIR"):
+        return f"{user}/pillion"
+    return f"/tmp/pillion-{os.geteuid()}"  # noqa: S108 # created with 0700 and its owner checked
+
+
+def state_root() -> str:
+    """Return the directory that holds every instance's state directory for this user."""
+    if given := os.environ.get("PILLION_STATE_DIR"):
+        return given
+    if os.geteuid() == 0:
+        return "/var/lib/pillion"
+    if state := os.environ.get("XDG_STATE_HOME"):
+        return f"{state}/pillion"
+    return os.path.expanduser("~/.local/state/pillion")
+
+
+def instance_name(text: str) -> str:
+    """Return `text` with every character that a file name, a control group or a label could trip over replaced.
+
+    Returns `app` when nothing is left.
+    """
+    name = "".join(c if c in _NAME_CHARACTERS else "-" for c in text).strip(".-")
+    return name[:64] or "app"
+
+
+def instances(root: str | None = None) -> list[str]:
+    """Return the names of all instances that have a runtime directory, running or not, sorted."""
+    root = root or runtime_root()
+    try:
+        names = os.listdir(root)
+    except (FileNotFoundError, PermissionError):
+        return []
+    return sorted(n for n in names if os.path.exists(f"{root}/{n}/{INSTANCE_FILE}"))
+
+
+def is_running(runtime_dir: str) -> bool:
+    """Return whether a keeper holds the instance's lock at this moment."""
+    return is_locked(f"{runtime_dir}/{LOCK}")
+
+
+def is_locked(path: str) -> bool:
+    """Return whether another process holds the flock on `path`; False when there is no such file."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    else:
+        return False
+    finally:
+        os.close(fd)
