@@ -1,0 +1,46 @@
+"""What a child does when its keeper speaks: the seam between the wire and a process's composition root."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable
+
+    from pillion.model.component import Status
+
+
+def _nothing() -> None:
+    return None
+
+
+def _no_retire(_drain_s: float, successor: socket.socket | None) -> None:
+    if successor is not None:
+        successor.close()
+
+
+def _no_stop(_grace_s: float) -> None:
+    return None
+
+
+def _no_state(_state: Status) -> None:
+    return None
+
+
+@dataclass(slots=True)
+class Handlers:
+    """One callback per message of the keeper; every one is called from the loop and returns at once.
+
+    `retire` gets the drain's bound in seconds and the socket to the successor (None when there is none;
+    the handler owns it). `stop` gets the seconds left. `state` gets what changed. `lost` is called once,
+    when the keeper's end closes.
+    """
+
+    promote: Callable[[], None] = _nothing
+    retire: Callable[[float, socket.socket | None], None] = _no_retire
+    stop: Callable[[float], None] = _no_stop
+    reload: Callable[[], None] = _nothing
+    state: Callable[[Status], None] = _no_state
+    lost: Callable[[], None] = _nothing

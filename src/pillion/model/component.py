@@ -1,0 +1,88 @@
+"""A component as the keeper describes it: the same shape on the wire, in the API and in the commands."""
+
+from __future__ import annotations
+
+import msgspec
+
+from pillion.model.stats import Stats  # noqa: TC001 - msgspec reads it
+
+STATES = ("waiting", "starting", "running", "backoff", "stopping", "stopped", "failed")
+LIMIT_MEANS = ("cgroup-v2", "cgroup-v1", "sampling")
+
+
+class Exit(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How a process ended: by `code` or by `signal` (`"KILL"`); `cause` says why where it is known."""
+
+    code: int | None = None
+    signal: str | None = None
+    cause: str | None = None
+
+
+class Limits(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a component may use: bytes of memory, cores, processes, open files; None is no limit."""
+
+    memory: int | None = None
+    cpu: float | None = None
+    processes: int | None = None
+    open_files: int | None = None
+
+
+class Usage(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a component uses: bytes now and at its peak, seconds of CPU since its start, processes."""
+
+    memory: int | None = None
+    memory_peak: int | None = None
+    cpu_s: float | None = None
+    processes: int | None = None
+
+
+class Component(msgspec.Struct, frozen=True, kw_only=True):
+    """One of the instance's processes. `started` is RFC 3339 in UTC, `state` one of `STATES`."""
+
+    name: str
+    state: str
+    pid: int | None = None
+    started: str | None = None
+    restarts: int = 0
+    ready: bool = False
+    version: str | None = None
+    limits: Limits = Limits()
+    limits_by: str | None = None
+    usage: Usage = Usage()
+    last_exit: Exit | None = None
+    stats: Stats = {}
+
+
+class ComponentList(msgspec.Struct, frozen=True):
+    """The answer to `components`."""
+
+    items: list[Component]
+
+
+class KeeperFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """The keeper about itself."""
+
+    pid: int
+    started: str | None = None
+    version: str | None = None
+
+
+class AppFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """What the app said of itself over sd_notify: readiness and its status text."""
+
+    ready: bool = False
+    status_text: str = ""
+
+
+class Status(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer to `status`, and the body of a `state` message."""
+
+    instance: str
+    run: str
+    keeper: KeeperFacts
+    app: AppFacts = AppFacts()
+    components: list[Component] = []
+
+    def component(self, name: str) -> Component | None:
+        """The component of that name, or None."""
+        return next((one for one in self.components if one.name == name), None)

@@ -1,0 +1,46 @@
+"""An entry of the journal: what happened to a component, and why."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import msgspec
+
+Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
+
+KINDS = (
+    "started",
+    "ready",
+    "not-ready",
+    "exited",
+    "restarting",
+    "failed",
+    "killed",
+    "out-of-memory",
+    "hung",
+    "stopping",
+    "stopped",
+    "limits",
+    "upgrade-started",
+    "upgraded",
+    "upgrade-failed",
+    "handed-over",
+    "reloaded",
+    "reload-refused",
+    "output-lost",
+    "mirror-lost",
+    "shipping-stalled",
+    "shipping-resumed",
+    "keeper-upgraded",
+    "guard",
+)
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of the `events` stream; `time` is RFC 3339 in UTC, `kind` usually one of `KINDS`."""
+
+    time: str
+    kind: str
+    component: str = ""
+    reason: str = ""
+    data: dict[str, Json] = {}
