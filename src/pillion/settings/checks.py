@@ -1,0 +1,151 @@
+"""What settings say together: contradictions, which refuse the file, and notices, which a careful reader would want to hear."""
+
+from pillion.settings.addresses import is_loopback, split_address
+from pillion.settings.problems import Finding
+from pillion.settings.telemetry import FILE_REFERENCE
+from pillion.settings.tree import Settings
+
+_SECRET_HEADERS = ("authorization", "api-key", "x-api-key", "cookie")
+_LEAST_SIDECAR_BYTES = 48 << 20
+
+
+def contradictions(settings: Settings) -> list[Finding]:
+    """Settings that cannot hold together."""
+    return [*_ready(settings), *_restart(settings), *_logs(settings), *_api(settings)]
+
+
+def notices(settings: Settings) -> list[Finding]:
+    """Settings that hold, but that few would want: shown by `pillion check`, and never a reason to refuse."""
+    return [*_exposed(settings), *_secrets(settings), *_without_effect(settings), *_tight(settings)]
+
+
+def _ready(settings: Settings) -> list[Finding]:
+    ready = settings.app.ready
+    if ready is None:
+        return []
+    ways = [
+        name
+        for name, given in (
+            ("http", ready.http is not None),
+            ("tcp", ready.tcp is not None),
+            ("exec", bool(ready.exec)),
+            ("notify", ready.notify),
+        )
+        if given
+    ]
+    path = ("app", "ready")
+    found = []
+    if len(ways) != 1:
+        had = " and ".join(ways) if ways else "none of them"
+        found.append(
+            Finding(path, f"cannot use {had}", "exactly one of http, tcp, exec and notify")
+        )
+    if ready.http is not None and ready.http.startswith("/") and settings.app.port is None:
+        found.append(
+            Finding(
+                (*path, "http"),
+                "cannot ask a path without app.port; set app.port, or give a whole URL",
+            )
+        )
+    return found
+
+
+def _restart(settings: Settings) -> list[Finding]:
+    restart = settings.app.restart
+    if restart.initial_s <= restart.max_s:
+        return []
+    return [
+        Finding(
+            ("app", "restart"),
+            "cannot wait longer at first than at most; raise max or lower initial",
+        )
+    ]
+
+
+def _logs(settings: Settings) -> list[Finding]:
+    spool = settings.logs.spool
+    found = []
+    if spool.ring_bytes > spool.size_bytes:
+        found.append(
+            Finding(
+                ("logs", "spool"),
+                "cannot have a ring larger than the spool; lower ring or raise size",
+            )
+        )
+    return found
+
+
+def _api(settings: Settings) -> list[Finding]:
+    api = settings.api
+    if api.listen is None or api.probe_listen is None:
+        return []
+    listen, probe = split_address(api.listen), split_address(api.probe_listen)
+    if listen.port == 0 or listen.port != probe.port:
+        return []
+    everywhere = {"0.0.0.0", "::"}  # noqa: S104 # compared, not bound
+    if listen.host != probe.host and not everywhere & {listen.host, probe.host}:
+        return []
+    return [
+        Finding(
+            ("api", "probe_listen"),
+            "cannot listen twice on one port; give it another than api.listen has",
+        )
+    ]
+
+
+def _exposed(settings: Settings) -> list[Finding]:
+    listen = settings.api.listen
+    if listen is None or is_loopback(split_address(listen).host):
+        return []
+    return [
+        Finding(
+            ("api", "listen"),
+            "reachable from other hosts, protected by its token alone; 127.0.0.1 is closed to them",
+        )
+    ]
+
+
+def _secrets(settings: Settings) -> list[Finding]:
+    return [
+        Finding(
+            ("telemetry", "headers", name),
+            f'a secret in the settings file; "{FILE_REFERENCE}/path" keeps it in a file of its own',
+        )
+        for name, value in settings.telemetry.headers.items()
+        if name.lower() in _SECRET_HEADERS and not value.startswith(FILE_REFERENCE)
+    ]
+
+
+def _without_effect(settings: Settings) -> list[Finding]:
+    found = []
+    telemetry = settings.telemetry
+    if telemetry.otlp is None and telemetry.headers:
+        found.append(
+            Finding(
+                ("telemetry", "headers"), "without effect until telemetry.otlp says where to ship"
+            )
+        )
+    if telemetry.ca_file is not None and not (telemetry.otlp or "").startswith("https:"):
+        found.append(
+            Finding(
+                ("telemetry", "ca_file"), "without effect unless telemetry.otlp is an https URL"
+            )
+        )
+    if settings.app.group is not None and settings.app.user is None:
+        found.append(
+            Finding(("app", "group"), "the group changes but the user stays; app.user sets both")
+        )
+    return found
+
+
+def _tight(settings: Settings) -> list[Finding]:
+    found = []
+    for name, limits in (("agent", settings.agent.limits), ("shipper", settings.shipper.limits)):
+        if limits.memory_bytes is not None and limits.memory_bytes < _LEAST_SIDECAR_BYTES:
+            found.append(
+                Finding(
+                    (name, "limits", "memory"),
+                    "so little that this process may be ended again and again; 48M at least",
+                )
+            )
+    return found

@@ -1,0 +1,289 @@
+"""The kinds that hold others: lists, maps, commands and tables; and the fields of which a table consists."""
+
+# ruff: noqa: D102 # the base class says what each method promises
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, cast
+
+from pillion.settings.kinds import Kind, Schema, Text, UnfitError, quoted
+from pillion.settings.problems import Place, nearest
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+_KEY = "setting"
+
+LIVE = ""
+"""A change is applied while everything runs."""
+INSTANCE = "instance"
+"""A change needs `pillion run` to be started anew."""
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What is known about a setting beside its default: `restart` names what must restart for a change (LIVE: nothing)."""
+
+    kind: Kind
+    doc: str
+    restart: str = LIVE
+    example: object = None
+    required: bool = False
+    also: tuple[str, ...] = ()
+    """Names that people try for it; they are refused, with the right one suggested."""
+
+
+def setting(
+    kind: Kind,
+    doc: str,
+    *,
+    restart: str = LIVE,
+    example: object = None,
+    required: bool = False,
+    also: tuple[str, ...] = (),
+) -> Mapping[str, Spec]:
+    """The metadata of a dataclass field: `port: int = field(default=0, metadata=setting(...))`.
+
+    `example` is a value as a user would write it, for settings whose default says nothing.
+    """
+    return {_KEY: Spec(kind, doc, restart, example, required, also)}
+
+
+@dataclass(frozen=True)
+class Member:
+    """A setting as a member of its table: `name` in TOML, `attribute` in the dataclass (with the unit at its end)."""
+
+    name: str
+    attribute: str
+    spec: Spec
+
+
+def members(cls: "type[DataclassInstance]") -> tuple[Member, ...]:
+    """The settings of a table, in the order of their documentation."""
+    found = []
+    for one in fields(cls):
+        spec = cast("Spec", one.metadata[_KEY])
+        found.append(Member(one.name.removesuffix(spec.kind.suffix), one.name, spec))
+    return tuple(found)
+
+
+class Strings(Kind):
+    """A list of strings, held as tuple."""
+
+    def __init__(self, expected: str = "a list of strings", item: Text | None = None) -> None:
+        super().__init__(expected)
+        self.item = item or Text()
+
+    def read(self, value: object, place: Place, default: object) -> object:
+        if not isinstance(value, list):
+            place.report(f"cannot use {quoted(value)}", self.expected)
+            return default
+        return tuple(self.item.read(one, place.child(at), "") for at, one in enumerate(value))
+
+    def written(self, value: object) -> object:
+        return list(cast("tuple[str, ...]", value))
+
+    def plain_schema(self) -> Schema:
+        return {"type": "array", "items": self.item.schema()}
+
+    def encode(self, value: object) -> object:
+        return list(cast("tuple[str, ...]", value))
+
+    def decode(self, value: object) -> tuple[str, ...]:
+        if not isinstance(value, list):
+            raise self.unfit(value)
+        return tuple(self.item.decode(one) for one in value)
+
+
+class Command(Strings):
+    """A command: a list of words, or one string that is split as a shell would, without running one."""
+
+    def __init__(self) -> None:
+        super().__init__('a list such as ["node", "server.js"], or a string', Text(empty=True))
+
+    def read(self, value: object, place: Place, default: object) -> object:
+        if isinstance(value, str):
+            return self._split(value, place, default)
+        words = super().read(value, place, default)
+        if words == () or (isinstance(words, tuple) and not words[0]):
+            place.report("cannot use a command without a program", self.expected)
+        return words
+
+    def _split(self, value: str, place: Place, default: object) -> object:
+        import shlex  # only for commands in one string
+
+        try:
+            words = tuple(shlex.split(value))
+        except ValueError as error:
+            place.report(f"cannot split {quoted(value)} into words: {error}", self.expected)
+            return default
+        if not words or "\0" in value:
+            place.report("cannot use a command without a program", self.expected)
+            return default
+        return words
+
+    def plain_schema(self) -> Schema:
+        items: Schema = {"type": "array", "items": self.item.schema(), "minItems": 1}
+        return {"anyOf": [items, {"type": "string", "pattern": "\\S"}]}
+
+
+class Strmap(Kind):
+    """A table of strings with keys that the user chooses. `check` raises ValueError for a key that does not fit."""
+
+    def __init__(
+        self,
+        expected: str,
+        value: Text,
+        *,
+        key_pattern: str,
+        check: Callable[[str], None],
+        numbers: bool = False,
+    ) -> None:
+        super().__init__(expected)
+        self.value = value
+        self.key_pattern = key_pattern
+        self.check = check
+        self.numbers = numbers
+
+    def read(self, value: object, place: Place, default: object) -> object:
+        if not isinstance(value, dict):
+            place.report(f"cannot use {quoted(value)}", self.expected)
+            return default
+        found: dict[str, str] = {}
+        for key, one in value.items():
+            at = place.child(key)
+            try:
+                self.check(key)
+            except ValueError as error:
+                at.report(f"cannot use this name: {error}")
+            plain = (
+                str(one)
+                if self.numbers and isinstance(one, int) and not isinstance(one, bool)
+                else one
+            )
+            text = self.value.read(plain, at, "")
+            found[key] = text if isinstance(text, str) else ""
+        return found
+
+    def written(self, value: object) -> object:
+        return dict(cast("Mapping[str, str]", value))
+
+    def plain_schema(self) -> Schema:
+        one = self.value.schema()
+        if self.numbers:
+            one = {"anyOf": [one, {"type": "integer"}]}
+        return {
+            "type": "object",
+            "propertyNames": {"pattern": self.key_pattern},
+            "additionalProperties": one,
+        }
+
+    def encode(self, value: object) -> object:
+        return dict(cast("Mapping[str, str]", value))
+
+    def decode(self, value: object) -> dict[str, str]:
+        if not isinstance(value, dict):
+            raise self.unfit(value)
+        return {str(key): self.value.decode(one) for key, one in value.items()}
+
+
+class Table(Kind):
+    """A table of settings, held as a dataclass; `base` has its defaults. `shorthand` names the member that a bare value stands for."""
+
+    def __init__(
+        self, base: "DataclassInstance", *, shorthand: str = "", optional: bool = False
+    ) -> None:
+        super().__init__("a table", optional=optional)
+        self.base = base
+        self.shorthand = shorthand
+
+    def members(self) -> tuple[Member, ...]:
+        """The settings of this table."""
+        return members(type(self.base))
+
+    def read(self, value: object, place: Place, default: object) -> object:
+        """Members that are not written keep their default."""
+        known = {member.name: member for member in self.members()}
+        if self.shorthand and not isinstance(value, dict):
+            short = known[self.shorthand]
+            read = short.spec.kind.read(value, place, getattr(self.base, short.attribute))
+            return replace(self.base, **{short.attribute: read})
+        if not isinstance(value, dict):
+            place.report(f"cannot use {quoted(value)}", "a table with " + ", ".join(known))
+            return default
+        given: dict[str, object] = {}
+        for key, one in value.items():
+            if (member := known.get(key)) is None:
+                place.child(key).report("unknown setting", suggestion=suggest(key, place, known))
+            else:
+                held = getattr(self.base, member.attribute)
+                given[member.attribute] = member.spec.kind.read(one, place.child(key), held)
+        for member in known.values():
+            if member.spec.required and member.attribute not in given:
+                place.report(
+                    f"cannot do without {member.name}",
+                    f"{member.name} = {member.spec.kind.expected}",
+                )
+        return replace(self.base, **given)
+
+    def written(self, value: object) -> object:
+        """Only what differs from the defaults; required members always."""
+        table = {}
+        for member in self.members():
+            held = getattr(value, member.attribute)
+            if held != getattr(self.base, member.attribute) or member.spec.required:
+                table[member.name] = member.spec.kind.written(held)
+        return table
+
+    def plain_schema(self) -> Schema:
+        properties: dict[str, object] = {}
+        for member in self.members():
+            kind = member.spec.kind
+            described: Schema = {"description": member.spec.doc, **kind.schema()}
+            held = getattr(self.base, member.attribute)
+            if held is not None and not isinstance(kind, Table) and not member.spec.required:
+                described["default"] = kind.written(held)
+            properties[member.name] = described
+        table: Schema = {"type": "object", "properties": properties, "additionalProperties": False}
+        required = [member.name for member in self.members() if member.spec.required]
+        if required:
+            table["required"] = required
+        if not self.shorthand:
+            return table
+        short = next(member for member in self.members() if member.name == self.shorthand)
+        return {"anyOf": [short.spec.kind.schema(), table]}
+
+    def encode(self, value: object) -> object:
+        table: dict[str, object] = {}
+        for member in self.members():
+            held = getattr(value, member.attribute)
+            table[member.attribute] = None if held is None else member.spec.kind.encode(held)
+        return table
+
+    def decode(self, value: object) -> "DataclassInstance":
+        """Unknown members are ignored and missing ones keep their default: during an upgrade two versions read one file."""
+        if not isinstance(value, dict):
+            raise self.unfit(value)
+        given: dict[str, object] = {}
+        for member in self.members():
+            if member.attribute not in value:
+                continue
+            one = value[member.attribute]
+            kind = member.spec.kind
+            try:
+                given[member.attribute] = (
+                    None if one is None and kind.optional else kind.decode(one)
+                )
+            except UnfitError as unfit:
+                raise UnfitError(f"{member.attribute}: {unfit.message}", unfit.expected) from unfit
+        return replace(self.base, **given)
+
+
+def suggest(key: str, place: Place, known: Mapping[str, Member]) -> str | None:
+    """The nearest right name for an unknown key, with its path; None when nothing is near."""
+    prefix = "".join(f"{part}." for part in place.path)
+    for member in known.values():
+        if key in member.spec.also:
+            return prefix + member.name
+    near = nearest(key, known)
+    return prefix + near if near else None

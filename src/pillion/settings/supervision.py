@@ -1,0 +1,147 @@
+"""What a user can say about how the app is watched: when it is ready, hung, and started again."""
+
+from dataclasses import dataclass, field
+
+from pillion.settings.addresses import check_url
+from pillion.settings.kinds import Choice, Flag, Number, Text, Whole
+from pillion.settings.quantities import Duration, Percentage
+from pillion.settings.references import Endpoint
+from pillion.settings.shapes import Command, setting
+
+RESTART_POLICIES = ("never", "on-failure", "always")
+
+
+def _check_path(text: str) -> None:
+    if (
+        not text.startswith("/")
+        or text.startswith("//")
+        or any(c.isspace() or ord(c) < 33 for c in text)
+    ):
+        raise ValueError("a path begins with one / and has no white space")
+
+
+def _check_http(text: str) -> None:
+    if text.startswith("/"):
+        _check_path(text)
+    elif text.startswith("http://"):
+        check_url(text)
+    else:
+        raise ValueError("neither a path nor an http:// URL")
+
+
+@dataclass(frozen=True)
+class Restart:
+    """When the app is started again, and how long to wait before."""
+
+    policy: str = field(
+        default="never",
+        metadata=setting(
+            Choice(RESTART_POLICIES, {"no": "never", "onfailure": "on-failure"}),
+            'When the app has ended: "never" start it again, so that `pillion run` ends with its exit code; "on-failure", after a code '
+            'other than 0 or a signal; "always".',
+        ),
+    )
+    initial_s: float = field(
+        default=1.0, metadata=setting(Duration(0.001), "Wait before the first restart.")
+    )
+    max_s: float = field(
+        default=30.0, metadata=setting(Duration(0.001), "The wait grows up to this.")
+    )
+    factor: float = field(
+        default=2.0, metadata=setting(Number(1, 10), "By what the wait grows with each restart.")
+    )
+    jitter: float = field(
+        default=0.2,
+        metadata=setting(
+            Percentage(),
+            "The wait is varied by this much, so that many instances do not start at once.",
+        ),
+    )
+    limit: int = field(
+        default=10,
+        metadata=setting(
+            Whole(1, 100000),
+            "Starts within the window after which the app is given up; its state is then failed.",
+        ),
+    )
+    window_s: float = field(
+        default=300.0, metadata=setting(Duration(1), "The span in which starts are counted.")
+    )
+    reset_after_s: float = field(
+        default=60.0,
+        metadata=setting(
+            Duration(0.001), "After a run of this length the wait begins anew at `initial`."
+        ),
+    )
+
+
+@dataclass(frozen=True)
+class Ready:
+    """How it is found out that the app is ready. Exactly one of http, tcp, exec and notify."""
+
+    http: str | None = field(
+        default=None,
+        metadata=setting(
+            Text(
+                'a path such as "/healthz", or an http:// URL',
+                check=_check_http,
+                pattern="^(/|http://)",
+                optional=True,
+            ),
+            "Ready when this answers with 2xx or 3xx: a path on `app.port`, or a URL.",
+            restart="app",
+            example="/healthz",
+        ),
+    )
+    tcp: str | None = field(
+        default=None,
+        metadata=setting(
+            Endpoint(),
+            "Ready when a connection to this is accepted.",
+            restart="app",
+            example="127.0.0.1:3000",
+        ),
+    )
+    exec: tuple[str, ...] = field(
+        default=(),
+        metadata=setting(
+            Command(),
+            "Ready when this command ends with code 0.",
+            restart="app",
+            example=["pg_isready"],
+            also=("command", "cmd"),
+        ),
+    )
+    notify: bool = field(
+        default=False,
+        metadata=setting(
+            Flag(),
+            "Ready when the app says READY=1 by the sd_notify protocol.",
+            restart="app",
+            example=True,
+        ),
+    )
+    timeout_s: float = field(
+        default=1.0,
+        metadata=setting(Duration(0.01, 300), "How long one attempt may take.", restart="app"),
+    )
+    interval_s: float = field(
+        default=1.0,
+        metadata=setting(
+            Duration(0.05, 3600), "Time between attempts.", restart="app", also=("period",)
+        ),
+    )
+
+
+@dataclass(frozen=True)
+class Watchdog:
+    """A dead man's switch for the app."""
+
+    timeout_s: float = field(
+        default=10.0,
+        metadata=setting(
+            Duration(0.1),
+            "Without a WATCHDOG=1 for this long the app counts as hung and is restarted. It learns of it by WATCHDOG_USEC.",
+            restart="app",
+        ),
+    )
