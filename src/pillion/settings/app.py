@@ -1,13 +1,13 @@
 """What a user can say about the app: how it is started, restarted, watched and limited."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 from pillion.settings.kinds import Choice, Text, Whole
 from pillion.settings.limits import Limits
 from pillion.settings.quantities import Duration
+from pillion.settings.record import INSTANCE, NOTHING, Record, setting
 from pillion.settings.references import Account
-from pillion.settings.shapes import INSTANCE, Command, Strmap, Table, setting
+from pillion.settings.shapes import Command, Strmap, Table
 from pillion.settings.supervision import Ready, Restart, Watchdog
 
 SIGNALS = ("TERM", "INT", "QUIT", "HUP", "USR1", "USR2", "KILL", "ABRT", "WINCH")
@@ -31,145 +31,117 @@ def check_variable(text: str) -> None:
         raise ValueError("a variable's name is not empty and has no = in it")
 
 
-@dataclass(frozen=True)
-class App:
+class App(Record):
     """The program that has the sidecar."""
 
-    name: str = field(
+    name: str = setting(
+        Text(
+            'a name such as "shop"',
+            check=check_name,
+            pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$",
+        ),
+        "The service's name, and the instance's; without it, the command's own name.",
         default="",
-        metadata=setting(
-            Text(
-                'a name such as "shop"',
-                check=check_name,
-                pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$",
-            ),
-            "The service's name, and the instance's; without it, the command's own name.",
-            restart=INSTANCE,
-            example="shop",
-        ),
+        restart=INSTANCE,
+        example="shop",
     )
-    command: tuple[str, ...] = field(
+    command: tuple[str, ...] = setting(
+        Command(),
+        "What to run when `pillion run` is given no command: a list, or a string that is split into words as a shell would. "
+        "No shell is started.",
         default=(),
-        metadata=setting(
-            Command(),
-            "What to run when `pillion run` is given no command: a list, or a string that is split into words as a shell would. "
-            "No shell is started.",
-            restart="app",
-            example=["node", "server.js"],
-            also=("cmd", "exec", "run", "start"),
-        ),
+        restart="app",
+        example=["node", "server.js"],
+        also=("cmd", "exec", "run", "start"),
     )
-    port: int | None = field(
+    port: int | None = setting(
+        Whole(1, 65535, "a port from 1 to 65535", optional=True),
+        "Where the app listens.",
         default=None,
-        metadata=setting(
-            Whole(1, 65535, "a port from 1 to 65535", optional=True),
-            "Where the app listens.",
-            restart="app",
-            example=3000,
-        ),
+        restart="app",
+        example=3000,
     )
-    workdir: str | None = field(
+    workdir: str | None = setting(
+        Text("a directory", optional=True),
+        "The app's working directory; without it, the one in which `pillion run` was started.",
         default=None,
-        metadata=setting(
-            Text("a directory", optional=True),
-            "The app's working directory; without it, the one in which `pillion run` was started.",
-            restart="app",
-            example="/srv/shop",
-            also=("cwd", "dir", "directory", "working_directory", "chdir"),
-        ),
+        restart="app",
+        example="/srv/shop",
+        also=("cwd", "dir", "directory", "working_directory", "chdir"),
     )
-    env: Mapping[str, str] = field(
-        default_factory=dict,
-        metadata=setting(
-            Strmap(
-                'a table such as { NODE_ENV = "production" }',
-                Text(empty=True),
-                key_pattern="^[^=\\u0000]+$",
-                check=check_variable,
-                numbers=True,
-            ),
-            "Environment variables for the app, beside those that `pillion run` has.",
-            restart="app",
-            example={"NODE_ENV": "production"},
-            also=("environment", "envs", "vars"),
+    env: Mapping[str, str] = setting(
+        Strmap(
+            'a table such as { NODE_ENV = "production" }',
+            Text(empty=True),
+            key_pattern="^[^=\\u0000]+$",
+            check=check_variable,
+            numbers=True,
         ),
+        "Environment variables for the app, beside those that `pillion run` has.",
+        default=NOTHING,
+        restart="app",
+        example={"NODE_ENV": "production"},
+        also=("environment", "envs", "vars"),
     )
-    user: str | None = field(
+    user: str | None = setting(
+        Account("user"),
+        "Run the app as this user; needs root.",
         default=None,
-        metadata=setting(
-            Account("user"),
-            "Run the app as this user; needs root.",
-            restart="app",
-            example="www-data",
-            also=("uid",),
-        ),
+        restart="app",
+        example="www-data",
+        also=("uid",),
     )
-    group: str | None = field(
+    group: str | None = setting(
+        Account("group"),
+        "Run the app with this group; without it, the user's own.",
         default=None,
-        metadata=setting(
-            Account("group"),
-            "Run the app with this group; without it, the user's own.",
-            restart="app",
-            example="www-data",
-            also=("gid",),
-        ),
+        restart="app",
+        example="www-data",
+        also=("gid",),
     )
-    restart: Restart = field(
+    restart: Restart = setting(
+        Table(Restart(), shorthand="policy"),
+        "When the app is started again: a policy alone, or a table.",
         default=Restart(),
-        metadata=setting(
-            Table(Restart(), shorthand="policy"),
-            "When the app is started again: a policy alone, or a table.",
-        ),
     )
-    stop_timeout_s: float = field(
+    stop_timeout_s: float = setting(
+        Duration(0, 86400),
+        "How long the app may take to stop before it is killed.",
         default=10.0,
-        metadata=setting(
-            Duration(0, 86400),
-            "How long the app may take to stop before it is killed.",
-            also=(
-                "timeout_stop",
-                "grace",
-                "grace_period",
-                "stop_grace_period",
-                "shutdown_timeout",
-                "kill_timeout",
-            ),
+        also=(
+            "timeout_stop",
+            "grace",
+            "grace_period",
+            "stop_grace_period",
+            "shutdown_timeout",
+            "kill_timeout",
         ),
     )
-    stop_signal: str = field(
+    stop_signal: str = setting(
+        Choice(SIGNALS, {f"SIG{name}": name for name in SIGNALS}),
+        "The signal that asks the app to stop.",
         default="TERM",
-        metadata=setting(
-            Choice(SIGNALS, {f"SIG{name}": name for name in SIGNALS}),
-            "The signal that asks the app to stop.",
-            also=("signal",),
-        ),
+        also=("signal",),
     )
-    ready: Ready | None = field(
+    ready: Ready | None = setting(
+        Table(Ready(), optional=True),
+        "How it is found out that the app is ready; without it, it is when it runs.",
         default=None,
-        metadata=setting(
-            Table(Ready(), optional=True),
-            "How it is found out that the app is ready; without it, it is when it runs.",
-            restart="app",
-            also=("readiness", "health", "healthcheck", "probe"),
-        ),
+        restart="app",
+        also=("readiness", "health", "healthcheck", "probe"),
     )
-    watchdog: Watchdog | None = field(
+    watchdog: Watchdog | None = setting(
+        Table(Watchdog(), optional=True),
+        "A dead man's switch for the app; without it, none.",
         default=None,
-        metadata=setting(
-            Table(Watchdog(), optional=True),
-            "A dead man's switch for the app; without it, none.",
-            restart="app",
-        ),
+        restart="app",
     )
-    limits: Limits = field(
-        default=Limits(),
-        metadata=setting(Table(Limits()), "Upper bounds of the app.", also=("limit", "resources")),
+    limits: Limits = setting(
+        Table(Limits()), "Upper bounds of the app.", default=Limits(), also=("limit", "resources")
     )
-    on_keeper_death: str = field(
+    on_keeper_death: str = setting(
+        Choice(("stop", "leave")),
+        'When the keeper is killed: "stop" the app, or "leave" it running until it ends by itself.',
         default="stop",
-        metadata=setting(
-            Choice(("stop", "leave")),
-            'When the keeper is killed: "stop" the app, or "leave" it running until it ends by itself.',
-            restart=INSTANCE,
-        ),
+        restart=INSTANCE,
     )

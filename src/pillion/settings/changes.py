@@ -1,15 +1,15 @@
 """What differs between two settings, and what it takes to apply it: a reload says so instead of guessing."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from pillion.settings.problems import Path, dotted
-from pillion.settings.shapes import LIVE, Strmap, Table
+from pillion.settings.record import LIVE
+from pillion.settings.shapes import Strmap, Table
 from pillion.settings.tree import ROOT, Settings
 
 
-@dataclass(frozen=True)
-class Change:
+class Change(NamedTuple):
     """One setting that differs. `restart` is the component that must restart, "instance" for `pillion run` as a whole, or
     empty when the change is applied live. `old` and `new` are field values (seconds, bytes); None: not set."""
 
@@ -31,7 +31,7 @@ def diff(old: Settings, new: Settings) -> list[Change]:
 
 def _tables(table: Table, old: object, new: object, prefix: Path) -> list[Change]:
     found: list[Change] = []
-    for member in table.members():
+    for member in table.base.members:
         path = (*prefix, member.name)
         before, after = getattr(old, member.attribute), getattr(new, member.attribute)
         if before == after:

@@ -1,11 +1,10 @@
 """What a user can say about the app's output: how it is kept, cut into records, mirrored and written to a file."""
 
-from dataclasses import dataclass, field
-
 from pillion.settings.kinds import Choice, Flag, Text, Whole
 from pillion.settings.quantities import Duration, Size
+from pillion.settings.record import INSTANCE, Record, setting
 from pillion.settings.references import Pattern
-from pillion.settings.shapes import INSTANCE, Strings, Table, setting
+from pillion.settings.shapes import Strings, Table
 
 FULL_POLICIES = ("drop_oldest", "drop_newest", "block")
 
@@ -26,245 +25,192 @@ class _InheritedFlag(Flag):
         self.optional = True
 
 
-@dataclass(frozen=True)
-class Spool:
+class Spool(Record):
     """The app's output on disk, between the app and whoever reads it."""
 
-    size_bytes: int = field(
+    size_bytes: int = setting(
+        Size(1 << 20),
+        "What the spool may hold on disk, over all streams and runs.",
         default=256 << 20,
-        metadata=setting(
-            Size(1 << 20),
-            "What the spool may hold on disk, over all streams and runs.",
-            restart=INSTANCE,
-            also=("max_size", "quota"),
-        ),
+        restart=INSTANCE,
+        also=("max_size", "quota"),
     )
-    age_s: float = field(
+    age_s: float = setting(
+        Duration(1),
+        "Older output is dropped, and shipping it no longer tried.",
         default=86400.0,
-        metadata=setting(
-            Duration(1),
-            "Older output is dropped, and shipping it no longer tried.",
-            restart=INSTANCE,
-            also=("max_age", "retention"),
-        ),
+        restart=INSTANCE,
+        also=("max_age", "retention"),
     )
-    full: str = field(
+    full: str = setting(
+        Choice(FULL_POLICIES, {"drop-oldest": "drop_oldest", "drop-newest": "drop_newest"}),
+        'When ring or quota are full: "drop_oldest", "drop_newest", or "block" the app. What is dropped is counted and reported.',
         default="drop_oldest",
-        metadata=setting(
-            Choice(FULL_POLICIES, {"drop-oldest": "drop_oldest", "drop-newest": "drop_newest"}),
-            'When ring or quota are full: "drop_oldest", "drop_newest", or "block" the app. What is dropped is counted and reported.',
-            restart=INSTANCE,
-        ),
+        restart=INSTANCE,
     )
-    ring_bytes: int = field(
+    ring_bytes: int = setting(
+        Size(1 << 16, 1 << 32),
+        "Memory of each stream that bridges a slow or hanging disk.",
         default=16 << 20,
-        metadata=setting(
-            Size(1 << 16, 1 << 32),
-            "Memory of each stream that bridges a slow or hanging disk.",
-            restart=INSTANCE,
-        ),
+        restart=INSTANCE,
     )
 
 
-@dataclass(frozen=True)
-class Stream:
+class Stream(Record):
     """What differs for one stream."""
 
-    full: str | None = field(
+    full: str | None = setting(
+        _Inherited(),
+        "As `logs.spool.full`, for this stream alone.",
         default=None,
-        metadata=setting(
-            _Inherited(),
-            "As `logs.spool.full`, for this stream alone.",
-            restart=INSTANCE,
-            example="block",
-        ),
+        restart=INSTANCE,
+        example="block",
     )
-    pty: bool = field(
+    pty: bool = setting(
+        Flag(),
+        "Give the app a terminal for this stream, for programs that buffer or drop colours without one.",
         default=False,
-        metadata=setting(
-            Flag(),
-            "Give the app a terminal for this stream, for programs that buffer or drop colours without one.",
-            restart="app",
-        ),
+        restart="app",
     )
-    mirror: bool | None = field(
+    mirror: bool | None = setting(
+        _InheritedFlag(),
+        "As `logs.mirror`, for this stream alone.",
         default=None,
-        metadata=setting(
-            _InheritedFlag(),
-            "As `logs.mirror`, for this stream alone.",
-            restart=INSTANCE,
-            example=False,
-        ),
+        restart=INSTANCE,
+        example=False,
     )
 
 
-@dataclass(frozen=True)
-class Multiline:
+class Multiline(Record):
     """Lines that belong together become one record."""
 
-    pattern: str = field(
+    pattern: str = setting(
+        Pattern(),
+        "A regular expression, searched in each line.",
         default="",
-        metadata=setting(
-            Pattern(),
-            "A regular expression, searched in each line.",
-            restart="shipper",
-            example="^\\s|^Caused by:",
-            required=True,
-            also=("regex", "regexp"),
-        ),
+        restart="shipper",
+        example="^\\s|^Caused by:",
+        required=True,
+        also=("regex", "regexp"),
     )
-    match: str = field(
+    match: str = setting(
+        Choice(("start", "continue")),
+        'What a line that matches does: "start" a record, and the others continue it; or "continue" the one before, and the others start one.',
         default="start",
-        metadata=setting(
-            Choice(("start", "continue")),
-            'What a line that matches does: "start" a record, and the others continue it; or "continue" the one before, and the others start one.',
-            restart="shipper",
-            also=("negate", "what"),
-        ),
+        restart="shipper",
+        also=("negate", "what"),
     )
-    timeout_s: float = field(
+    timeout_s: float = setting(
+        Duration(0.01, 60),
+        "A record without a further line for this long is complete.",
         default=1.0,
-        metadata=setting(
-            Duration(0.01, 60),
-            "A record without a further line for this long is complete.",
-            restart="shipper",
-        ),
+        restart="shipper",
     )
-    lines: int = field(
+    lines: int = setting(
+        Whole(2, 100000),
+        "A record of this many lines is complete.",
         default=500,
-        metadata=setting(
-            Whole(2, 100000),
-            "A record of this many lines is complete.",
-            restart="shipper",
-            also=("max_lines",),
-        ),
+        restart="shipper",
+        also=("max_lines",),
     )
 
 
-@dataclass(frozen=True)
-class Parse:
+class Parse(Record):
     """What is recognised in a record."""
 
-    json: bool = field(
-        default=True,
-        metadata=setting(Flag(), "Take lines that are JSON objects apart.", restart="shipper"),
+    json: bool = setting(
+        Flag(), "Take lines that are JSON objects apart.", default=True, restart="shipper"
     )
-    level: bool = field(
+    level: bool = setting(
+        Flag(),
+        "Recognise the level in the common forms: `ERROR`, `[warn]`, `level=info`.",
         default=True,
-        metadata=setting(
-            Flag(),
-            "Recognise the level in the common forms: `ERROR`, `[warn]`, `level=info`.",
-            restart="shipper",
-        ),
+        restart="shipper",
     )
-    time: bool = field(
+    time: bool = setting(
+        Flag(),
+        "Recognise the time in the common forms; without it, that of arrival holds.",
         default=True,
-        metadata=setting(
-            Flag(),
-            "Recognise the time in the common forms; without it, that of arrival holds.",
-            restart="shipper",
-        ),
+        restart="shipper",
     )
 
 
-@dataclass(frozen=True)
-class LogFile:
+class LogFile(Record):
     """A file to which the records are written, rotated by size."""
 
-    path: str = field(
+    path: str = setting(
+        Text("a file's path"),
+        "The file.",
         default="",
-        metadata=setting(
-            Text("a file's path"),
-            "The file.",
-            restart="shipper",
-            example="/var/log/shop.log",
-            required=True,
-        ),
+        restart="shipper",
+        example="/var/log/shop.log",
+        required=True,
     )
-    size_bytes: int = field(
+    size_bytes: int = setting(
+        Size(1 << 12),
+        "At this size the file is renamed, and a new one begun.",
         default=64 << 20,
-        metadata=setting(
-            Size(1 << 12),
-            "At this size the file is renamed, and a new one begun.",
-            restart="shipper",
-            also=("max_size",),
-        ),
+        restart="shipper",
+        also=("max_size",),
     )
-    keep: int = field(
+    keep: int = setting(
+        Whole(0, 1000),
+        "How many older files are kept.",
         default=5,
-        metadata=setting(
-            Whole(0, 1000),
-            "How many older files are kept.",
-            restart="shipper",
-            also=("backups", "count"),
-        ),
+        restart="shipper",
+        also=("backups", "count"),
     )
 
 
-@dataclass(frozen=True)
-class Logs:
+class Logs(Record):
     """The app's output."""
 
-    spool: Spool = field(
-        default=Spool(),
-        metadata=setting(Table(Spool()), "The app's output on disk.", restart=INSTANCE),
+    spool: Spool = setting(
+        Table(Spool()), "The app's output on disk.", default=Spool(), restart=INSTANCE
     )
-    mirror: bool = field(
+    mirror: bool = setting(
+        Flag(),
+        "Show the app's output on the stdout and stderr of `pillion run` as well.",
         default=True,
-        metadata=setting(
-            Flag(),
-            "Show the app's output on the stdout and stderr of `pillion run` as well.",
-            restart=INSTANCE,
+        restart=INSTANCE,
+    )
+    stdout: Stream = setting(
+        Table(Stream()), "What differs for stdout.", default=Stream(), restart=INSTANCE
+    )
+    stderr: Stream = setting(
+        Table(Stream()), "What differs for stderr.", default=Stream(), restart=INSTANCE
+    )
+    files: tuple[str, ...] = setting(
+        Strings(
+            'a list of paths and patterns such as ["/var/log/shop/*.log"]',
+            Text("a path or pattern"),
         ),
-    )
-    stdout: Stream = field(
-        default=Stream(),
-        metadata=setting(Table(Stream()), "What differs for stdout.", restart=INSTANCE),
-    )
-    stderr: Stream = field(
-        default=Stream(),
-        metadata=setting(Table(Stream()), "What differs for stderr.", restart=INSTANCE),
-    )
-    files: tuple[str, ...] = field(
+        "Log files to follow as well; patterns with * and ?. Rotation by rename and truncation are recognised.",
         default=(),
-        metadata=setting(
-            Strings(
-                'a list of paths and patterns such as ["/var/log/shop/*.log"]',
-                Text("a path or pattern"),
-            ),
-            "Log files to follow as well; patterns with * and ?. Rotation by rename and truncation are recognised.",
-            restart="shipper",
-            example=["/var/log/shop/*.log"],
-        ),
+        restart="shipper",
+        example=["/var/log/shop/*.log"],
     )
-    line_cap_bytes: int = field(
+    line_cap_bytes: int = setting(
+        Size(1 << 10, 16 << 20),
+        "A longer line is cut here, and marked.",
         default=256 << 10,
-        metadata=setting(
-            Size(1 << 10, 16 << 20),
-            "A longer line is cut here, and marked.",
-            restart="shipper",
-            also=("max_line", "line_limit"),
-        ),
+        restart="shipper",
+        also=("max_line", "line_limit"),
     )
-    parse: Parse = field(
-        default=Parse(),
-        metadata=setting(Table(Parse()), "What is recognised in a record.", restart="shipper"),
+    parse: Parse = setting(
+        Table(Parse()), "What is recognised in a record.", default=Parse(), restart="shipper"
     )
-    multiline: Multiline | None = field(
+    multiline: Multiline | None = setting(
+        Table(Multiline(), optional=True),
+        "Lines that belong together become one record; without it, each is one.",
         default=None,
-        metadata=setting(
-            Table(Multiline(), optional=True),
-            "Lines that belong together become one record; without it, each is one.",
-            restart="shipper",
-        ),
+        restart="shipper",
     )
-    file: LogFile | None = field(
+    file: LogFile | None = setting(
+        Table(LogFile(), optional=True),
+        "A rotating file to which the records are written as well.",
         default=None,
-        metadata=setting(
-            Table(LogFile(), optional=True),
-            "A rotating file to which the records are written as well.",
-            restart="shipper",
-        ),
+        restart="shipper",
     )
 
     def full_for(self, stream: str) -> str:

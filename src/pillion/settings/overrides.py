@@ -1,7 +1,5 @@
 """`--set a.b=v`: a value from the command line, put over those of the file before anything is validated."""
 
-import tomllib
-
 from pillion.settings.positions import parse_key
 from pillion.settings.problems import Path, Problem
 
@@ -17,7 +15,7 @@ def apply_override(table: Raw, override: str) -> Path | Problem:
     """Put one override into `table`, and return its path; or the problem, with `table` as it was."""
     try:
         parts, rest = parse_key(override)
-    except (ValueError, tomllib.TOMLDecodeError):
+    except ValueError:
         parts, rest = (), ""
     if not parts or not rest.startswith("="):
         return Problem(
@@ -55,6 +53,8 @@ class _Broken(str):
 
 
 def _value(text: str) -> object:
+    import tomllib  # not at the top: agent and shipper read JSON, and need not pay for it
+
     try:
         return tomllib.loads(f"v = {text}")["v"] if "\n" not in text else text
     except tomllib.TOMLDecodeError as error:

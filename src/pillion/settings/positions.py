@@ -4,7 +4,6 @@ The scanner trusts that tomllib has accepted the text: it only has to find its w
 problem to report.
 """
 
-import tomllib
 from collections.abc import Mapping
 
 from pillion.settings.problems import Path
@@ -57,7 +56,8 @@ class _Scanner:
             quote = self._peek()
             if quote in ('"', "'") and quote:
                 self._string(quote)
-                # Escapes in a quoted key are tomllib's business.
+                import tomllib  # escapes are its business; not at the top: agent and shipper read JSON, and need not pay for it
+
                 parts.append(str(tomllib.loads("k = " + self.text[start : self.at])["k"]))
             else:
                 self._skip(_BARE)

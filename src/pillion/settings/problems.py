@@ -1,7 +1,6 @@
 """What is wrong with a settings file, as data: every problem with its place, so that one run of `pillion check` is enough."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import NamedTuple
 
 Path = tuple[str | int, ...]
@@ -31,8 +30,7 @@ class Finding(NamedTuple):
     suggestion: str | None = None
 
 
-@dataclass(frozen=True)
-class Problem:
+class Problem(NamedTuple):
     """One problem of a settings file or of a `--set` override.
 
     `line` and `column` count from 1, None where there is no text to point at. `path` is dotted, empty for the file as a

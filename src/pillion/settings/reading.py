@@ -94,8 +94,8 @@ def _elsewhere(finding: Finding) -> Finding:
 
 def _all_paths(table: Table, prefix: Path) -> list[Path]:
     """Every setting's path, the shallow ones first."""
-    found: list[Path] = [(*prefix, member.name) for member in table.members()]
-    for member in table.members():
+    found: list[Path] = [(*prefix, member.name) for member in table.base.members]
+    for member in table.base.members:
         if isinstance(member.spec.kind, Table):
             found += _all_paths(member.spec.kind, (*prefix, member.name))
     return sorted(found, key=len)

@@ -1,70 +1,13 @@
-"""The kinds that hold others: lists, maps, commands and tables; and the fields of which a table consists."""
+"""The kinds that hold others: lists, maps, commands and tables."""
 
 # ruff: noqa: D102 # the base class says what each method promises
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 from pillion.settings.kinds import Kind, Schema, Text, UnfitError, quoted
 from pillion.settings.problems import Place, nearest
-
-if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
-
-_KEY = "setting"
-
-LIVE = ""
-"""A change is applied while everything runs."""
-INSTANCE = "instance"
-"""A change needs `pillion run` to be started anew."""
-
-
-@dataclass(frozen=True)
-class Spec:
-    """What is known about a setting beside its default: `restart` names what must restart for a change (LIVE: nothing)."""
-
-    kind: Kind
-    doc: str
-    restart: str = LIVE
-    example: object = None
-    required: bool = False
-    also: tuple[str, ...] = ()
-    """Names that people try for it; they are refused, with the right one suggested."""
-
-
-def setting(
-    kind: Kind,
-    doc: str,
-    *,
-    restart: str = LIVE,
-    example: object = None,
-    required: bool = False,
-    also: tuple[str, ...] = (),
-) -> Mapping[str, Spec]:
-    """The metadata of a dataclass field: `port: int = field(default=0, metadata=setting(...))`.
-
-    `example` is a value as a user would write it, for settings whose default says nothing.
-    """
-    return {_KEY: Spec(kind, doc, restart, example, required, also)}
-
-
-@dataclass(frozen=True)
-class Member:
-    """A setting as a member of its table: `name` in TOML, `attribute` in the dataclass (with the unit at its end)."""
-
-    name: str
-    attribute: str
-    spec: Spec
-
-
-def members(cls: "type[DataclassInstance]") -> tuple[Member, ...]:
-    """The settings of a table, in the order of their documentation."""
-    found = []
-    for one in fields(cls):
-        spec = cast("Spec", one.metadata[_KEY])
-        found.append(Member(one.name.removesuffix(spec.kind.suffix), one.name, spec))
-    return tuple(found)
+from pillion.settings.record import Member, Record
 
 
 class Strings(Kind):
@@ -188,26 +131,20 @@ class Strmap(Kind):
 
 
 class Table(Kind):
-    """A table of settings, held as a dataclass; `base` has its defaults. `shorthand` names the member that a bare value stands for."""
+    """A table of settings, held as a record; `base` has its defaults. `shorthand` names the member that a bare value stands for."""
 
-    def __init__(
-        self, base: "DataclassInstance", *, shorthand: str = "", optional: bool = False
-    ) -> None:
+    def __init__(self, base: Record, *, shorthand: str = "", optional: bool = False) -> None:
         super().__init__("a table", optional=optional)
         self.base = base
         self.shorthand = shorthand
 
-    def members(self) -> tuple[Member, ...]:
-        """The settings of this table."""
-        return members(type(self.base))
-
     def read(self, value: object, place: Place, default: object) -> object:
         """Members that are not written keep their default."""
-        known = {member.name: member for member in self.members()}
+        known = {member.name: member for member in self.base.members}
         if self.shorthand and not isinstance(value, dict):
             short = known[self.shorthand]
             read = short.spec.kind.read(value, place, getattr(self.base, short.attribute))
-            return replace(self.base, **{short.attribute: read})
+            return self.base.replace(**{short.attribute: read})
         if not isinstance(value, dict):
             place.report(f"cannot use {quoted(value)}", "a table with " + ", ".join(known))
             return default
@@ -224,12 +161,12 @@ class Table(Kind):
                     f"cannot do without {member.name}",
                     f"{member.name} = {member.spec.kind.expected}",
                 )
-        return replace(self.base, **given)
+        return self.base.replace(**given)
 
     def written(self, value: object) -> object:
         """Only what differs from the defaults; required members always."""
         table = {}
-        for member in self.members():
+        for member in self.base.members:
             held = getattr(value, member.attribute)
             if held != getattr(self.base, member.attribute) or member.spec.required:
                 table[member.name] = member.spec.kind.written(held)
@@ -237,7 +174,7 @@ class Table(Kind):
 
     def plain_schema(self) -> Schema:
         properties: dict[str, object] = {}
-        for member in self.members():
+        for member in self.base.members:
             kind = member.spec.kind
             described: Schema = {"description": member.spec.doc, **kind.schema()}
             held = getattr(self.base, member.attribute)
@@ -245,27 +182,27 @@ class Table(Kind):
                 described["default"] = kind.written(held)
             properties[member.name] = described
         table: Schema = {"type": "object", "properties": properties, "additionalProperties": False}
-        required = [member.name for member in self.members() if member.spec.required]
+        required = [member.name for member in self.base.members if member.spec.required]
         if required:
             table["required"] = required
         if not self.shorthand:
             return table
-        short = next(member for member in self.members() if member.name == self.shorthand)
+        short = next(member for member in self.base.members if member.name == self.shorthand)
         return {"anyOf": [short.spec.kind.schema(), table]}
 
     def encode(self, value: object) -> object:
         table: dict[str, object] = {}
-        for member in self.members():
+        for member in self.base.members:
             held = getattr(value, member.attribute)
             table[member.attribute] = None if held is None else member.spec.kind.encode(held)
         return table
 
-    def decode(self, value: object) -> "DataclassInstance":
+    def decode(self, value: object) -> Record:
         """Unknown members are ignored and missing ones keep their default: during an upgrade two versions read one file."""
         if not isinstance(value, dict):
             raise self.unfit(value)
         given: dict[str, object] = {}
-        for member in self.members():
+        for member in self.base.members:
             if member.attribute not in value:
                 continue
             one = value[member.attribute]
@@ -276,7 +213,7 @@ class Table(Kind):
                 )
             except UnfitError as unfit:
                 raise UnfitError(f"{member.attribute}: {unfit.message}", unfit.expected) from unfit
-        return replace(self.base, **given)
+        return self.base.replace(**given)
 
 
 def suggest(key: str, place: Place, known: Mapping[str, Member]) -> str | None:

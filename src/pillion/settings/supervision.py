@@ -1,12 +1,11 @@
 """What a user can say about how the app is watched: when it is ready, hung, and started again."""
 
-from dataclasses import dataclass, field
-
 from pillion.settings.addresses import check_url
 from pillion.settings.kinds import Choice, Flag, Number, Text, Whole
 from pillion.settings.quantities import Duration, Percentage
+from pillion.settings.record import Record, setting
 from pillion.settings.references import Endpoint
-from pillion.settings.shapes import Command, setting
+from pillion.settings.shapes import Command
 
 RESTART_POLICIES = ("never", "on-failure", "always")
 
@@ -29,119 +28,87 @@ def _check_http(text: str) -> None:
         raise ValueError("neither a path nor an http:// URL")
 
 
-@dataclass(frozen=True)
-class Restart:
+class Restart(Record):
     """When the app is started again, and how long to wait before."""
 
-    policy: str = field(
+    policy: str = setting(
+        Choice(RESTART_POLICIES, {"no": "never", "onfailure": "on-failure"}),
+        'When the app has ended: "never" start it again, so that `pillion run` ends with its exit code; "on-failure", after a code '
+        'other than 0 or a signal; "always".',
         default="never",
-        metadata=setting(
-            Choice(RESTART_POLICIES, {"no": "never", "onfailure": "on-failure"}),
-            'When the app has ended: "never" start it again, so that `pillion run` ends with its exit code; "on-failure", after a code '
-            'other than 0 or a signal; "always".',
-        ),
     )
-    initial_s: float = field(
-        default=1.0, metadata=setting(Duration(0.001), "Wait before the first restart.")
-    )
-    max_s: float = field(
-        default=30.0, metadata=setting(Duration(0.001), "The wait grows up to this.")
-    )
-    factor: float = field(
-        default=2.0, metadata=setting(Number(1, 10), "By what the wait grows with each restart.")
-    )
-    jitter: float = field(
+    initial_s: float = setting(Duration(0.001), "Wait before the first restart.", default=1.0)
+    max_s: float = setting(Duration(0.001), "The wait grows up to this.", default=30.0)
+    factor: float = setting(Number(1, 10), "By what the wait grows with each restart.", default=2.0)
+    jitter: float = setting(
+        Percentage(),
+        "The wait is varied by this much, so that many instances do not start at once.",
         default=0.2,
-        metadata=setting(
-            Percentage(),
-            "The wait is varied by this much, so that many instances do not start at once.",
-        ),
     )
-    limit: int = field(
+    limit: int = setting(
+        Whole(1, 100000),
+        "Starts within the window after which the app is given up; its state is then failed.",
         default=10,
-        metadata=setting(
-            Whole(1, 100000),
-            "Starts within the window after which the app is given up; its state is then failed.",
-        ),
     )
-    window_s: float = field(
-        default=300.0, metadata=setting(Duration(1), "The span in which starts are counted.")
-    )
-    reset_after_s: float = field(
+    window_s: float = setting(Duration(1), "The span in which starts are counted.", default=300.0)
+    reset_after_s: float = setting(
+        Duration(0.001),
+        "After a run of this length the wait begins anew at `initial`.",
         default=60.0,
-        metadata=setting(
-            Duration(0.001), "After a run of this length the wait begins anew at `initial`."
-        ),
     )
 
 
-@dataclass(frozen=True)
-class Ready:
+class Ready(Record):
     """How it is found out that the app is ready. Exactly one of http, tcp, exec and notify."""
 
-    http: str | None = field(
-        default=None,
-        metadata=setting(
-            Text(
-                'a path such as "/healthz", or an http:// URL',
-                check=_check_http,
-                pattern="^(/|http://)",
-                optional=True,
-            ),
-            "Ready when this answers with 2xx or 3xx: a path on `app.port`, or a URL.",
-            restart="app",
-            example="/healthz",
+    http: str | None = setting(
+        Text(
+            'a path such as "/healthz", or an http:// URL',
+            check=_check_http,
+            pattern="^(/|http://)",
+            optional=True,
         ),
-    )
-    tcp: str | None = field(
+        "Ready when this answers with 2xx or 3xx: a path on `app.port`, or a URL.",
         default=None,
-        metadata=setting(
-            Endpoint(),
-            "Ready when a connection to this is accepted.",
-            restart="app",
-            example="127.0.0.1:3000",
-        ),
+        restart="app",
+        example="/healthz",
     )
-    exec: tuple[str, ...] = field(
+    tcp: str | None = setting(
+        Endpoint(),
+        "Ready when a connection to this is accepted.",
+        default=None,
+        restart="app",
+        example="127.0.0.1:3000",
+    )
+    exec: tuple[str, ...] = setting(
+        Command(),
+        "Ready when this command ends with code 0.",
         default=(),
-        metadata=setting(
-            Command(),
-            "Ready when this command ends with code 0.",
-            restart="app",
-            example=["pg_isready"],
-            also=("command", "cmd"),
-        ),
+        restart="app",
+        example=["pg_isready"],
+        also=("command", "cmd"),
     )
-    notify: bool = field(
+    notify: bool = setting(
+        Flag(),
+        "Ready when the app says READY=1 by the sd_notify protocol.",
         default=False,
-        metadata=setting(
-            Flag(),
-            "Ready when the app says READY=1 by the sd_notify protocol.",
-            restart="app",
-            example=True,
-        ),
+        restart="app",
+        example=True,
     )
-    timeout_s: float = field(
-        default=1.0,
-        metadata=setting(Duration(0.01, 300), "How long one attempt may take.", restart="app"),
+    timeout_s: float = setting(
+        Duration(0.01, 300), "How long one attempt may take.", default=1.0, restart="app"
     )
-    interval_s: float = field(
-        default=1.0,
-        metadata=setting(
-            Duration(0.05, 3600), "Time between attempts.", restart="app", also=("period",)
-        ),
+    interval_s: float = setting(
+        Duration(0.05, 3600), "Time between attempts.", default=1.0, restart="app", also=("period",)
     )
 
 
-@dataclass(frozen=True)
-class Watchdog:
+class Watchdog(Record):
     """A dead man's switch for the app."""
 
-    timeout_s: float = field(
+    timeout_s: float = setting(
+        Duration(0.1),
+        "Without a WATCHDOG=1 for this long the app counts as hung and is restarted. It learns of it by WATCHDOG_USEC.",
         default=10.0,
-        metadata=setting(
-            Duration(0.1),
-            "Without a WATCHDOG=1 for this long the app counts as hung and is restarted. It learns of it by WATCHDOG_USEC.",
-            restart="app",
-        ),
+        restart="app",
     )

@@ -1,15 +1,13 @@
 """TOML text to a table, past its syntax errors: each is reported with its line, and the rest still validated."""
 
-import tomllib
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from pillion.settings.problems import Problem
 
 _MOST_ERRORS = 20
 
 
-@dataclass(frozen=True)
-class Document:
+class Document(NamedTuple):
     """What could be read: the table, the text that gave it (lines in error left out, so that lines still count), the errors."""
 
     table: dict[str, object]
@@ -19,6 +17,8 @@ class Document:
 
 def read_toml(text: str, source: str) -> Document:
     """Read `text` line by line past its errors; a bounded number of them is reported."""
+    import tomllib  # not at the top: agent and shipper read JSON, and need not pay for it
+
     problems: list[Problem] = []
     lines = text.replace("\r\n", "\n").split("\n")
     last_line = 0

@@ -1,12 +1,12 @@
 """What a user can say about shipping: to which OTLP receiver, how, and as what."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 from pillion.settings.kinds import Choice, Text, Whole
 from pillion.settings.quantities import Duration, Size
+from pillion.settings.record import NOTHING, Record, setting
 from pillion.settings.references import Url
-from pillion.settings.shapes import Strmap, Table, setting
+from pillion.settings.shapes import Strmap, Table
 
 _TOKEN = frozenset("!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
 
@@ -42,118 +42,95 @@ def _check_attribute(text: str) -> None:
         raise ValueError("an attribute's name is not empty and has no white space")
 
 
-@dataclass(frozen=True)
-class Batch:
+class Batch(Record):
     """How much goes into one request."""
 
-    size_bytes: int = field(
+    size_bytes: int = setting(
+        Size(1 << 12, 64 << 20),
+        "Bytes before compression after which a request is sent.",
         default=1 << 20,
-        metadata=setting(
-            Size(1 << 12, 64 << 20),
-            "Bytes before compression after which a request is sent.",
-            restart="shipper",
-            also=("bytes",),
-        ),
+        restart="shipper",
+        also=("bytes",),
     )
-    records: int = field(
+    records: int = setting(
+        Whole(1, 1000000),
+        "Records after which a request is sent.",
         default=8192,
-        metadata=setting(
-            Whole(1, 1000000),
-            "Records after which a request is sent.",
-            restart="shipper",
-            also=("count",),
-        ),
+        restart="shipper",
+        also=("count",),
     )
-    wait_s: float = field(
+    wait_s: float = setting(
+        Duration(0, 3600),
+        "A record waits no longer than this for others.",
         default=1.0,
-        metadata=setting(
-            Duration(0, 3600),
-            "A record waits no longer than this for others.",
-            restart="shipper",
-            also=("timeout", "linger"),
-        ),
+        restart="shipper",
+        also=("timeout", "linger"),
     )
 
 
-@dataclass(frozen=True)
-class Telemetry:
+class Telemetry(Record):
     """Where logs and metrics are shipped."""
 
-    otlp: str | None = field(
+    otlp: str | None = setting(
+        Url(),
+        "The OTLP/HTTP receiver, without /v1/logs; without it nothing is shipped, and everything stays in the spool.",
         default=None,
-        metadata=setting(
-            Url(),
-            "The OTLP/HTTP receiver, without /v1/logs; without it nothing is shipped, and everything stays in the spool.",
-            restart="shipper",
-            example="http://127.0.0.1:4318",
-            also=("endpoint", "url", "otlp_endpoint"),
-        ),
+        restart="shipper",
+        example="http://127.0.0.1:4318",
+        also=("endpoint", "url", "otlp_endpoint"),
     )
-    protocol: str = field(
+    protocol: str = setting(
+        Choice(("http/protobuf", "http/json"), {"protobuf": "http/protobuf", "json": "http/json"}),
+        "The encoding.",
         default="http/protobuf",
-        metadata=setting(
-            Choice(
-                ("http/protobuf", "http/json"), {"protobuf": "http/protobuf", "json": "http/json"}
-            ),
-            "The encoding.",
-            restart="shipper",
+        restart="shipper",
+    )
+    compression: str = setting(
+        Choice(("gzip", "none")), "The compression.", default="gzip", restart="shipper"
+    )
+    headers: Mapping[str, str] = setting(
+        Strmap(
+            'a table such as { authorization = "file:/run/secrets/otlp" }',
+            Text(check=_check_header_value),
+            key_pattern="^[!#$%&'*+.^_`|~0-9A-Za-z-]+$",
+            check=_check_header,
         ),
+        'Headers of each request. A value "file:/path" is read from that file, so that no secret need be in this one.',
+        default=NOTHING,
+        restart="shipper",
+        example={"authorization": "file:/run/secrets/otlp"},
     )
-    compression: str = field(
-        default="gzip",
-        metadata=setting(Choice(("gzip", "none")), "The compression.", restart="shipper"),
-    )
-    headers: Mapping[str, str] = field(
-        default_factory=dict,
-        metadata=setting(
-            Strmap(
-                'a table such as { authorization = "file:/run/secrets/otlp" }',
-                Text(check=_check_header_value),
-                key_pattern="^[!#$%&'*+.^_`|~0-9A-Za-z-]+$",
-                check=_check_header,
-            ),
-            'Headers of each request. A value "file:/path" is read from that file, so that no secret need be in this one.',
-            restart="shipper",
-            example={"authorization": "file:/run/secrets/otlp"},
-        ),
-    )
-    ca_file: str | None = field(
+    ca_file: str | None = setting(
+        Text("a file's path", optional=True),
+        "Certificates, in PEM, by which an https receiver is known; without it, the system's.",
         default=None,
-        metadata=setting(
-            Text("a file's path", optional=True),
-            "Certificates, in PEM, by which an https receiver is known; without it, the system's.",
-            restart="shipper",
-            example="/etc/ssl/receiver.pem",
-            also=("ca", "cacert", "ca_cert", "certificate"),
-        ),
+        restart="shipper",
+        example="/etc/ssl/receiver.pem",
+        also=("ca", "cacert", "ca_cert", "certificate"),
     )
-    interval_s: float = field(
+    interval_s: float = setting(
+        Duration(0.1, 86400),
+        "How often measurements are taken and shipped.",
         default=10.0,
-        metadata=setting(
-            Duration(0.1, 86400), "How often measurements are taken and shipped.", restart="shipper"
+        restart="shipper",
+    )
+    timeout_s: float = setting(
+        Duration(0.1, 600), "How long one request may take.", default=10.0, restart="shipper"
+    )
+    batch: Batch = setting(
+        Table(Batch()), "How much goes into one request.", default=Batch(), restart="shipper"
+    )
+    resource: Mapping[str, str] = setting(
+        Strmap(
+            'a table such as { "deployment.environment.name" = "production" }',
+            Text(empty=True),
+            key_pattern="^\\S+$",
+            check=_check_attribute,
+            numbers=True,
         ),
-    )
-    timeout_s: float = field(
-        default=10.0,
-        metadata=setting(Duration(0.1, 600), "How long one request may take.", restart="shipper"),
-    )
-    batch: Batch = field(
-        default=Batch(),
-        metadata=setting(Table(Batch()), "How much goes into one request.", restart="shipper"),
-    )
-    resource: Mapping[str, str] = field(
-        default_factory=dict,
-        metadata=setting(
-            Strmap(
-                'a table such as { "deployment.environment.name" = "production" }',
-                Text(empty=True),
-                key_pattern="^\\S+$",
-                check=_check_attribute,
-                numbers=True,
-            ),
-            "Further resource attributes of everything shipped.",
-            restart="shipper",
-            example={"deployment.environment.name": "production"},
-            also=("attributes", "resource_attributes", "labels", "tags"),
-        ),
+        "Further resource attributes of everything shipped.",
+        default=NOTHING,
+        restart="shipper",
+        example={"deployment.environment.name": "production"},
+        also=("attributes", "resource_attributes", "labels", "tags"),
     )

@@ -1,10 +1,9 @@
 """The whole of the settings, and the sections that belong to later versions."""
 
-from dataclasses import dataclass, field
-
 from pillion.settings.app import App
 from pillion.settings.logs import Logs
-from pillion.settings.shapes import Table, setting
+from pillion.settings.record import Record, setting
+from pillion.settings.shapes import Table
 from pillion.settings.sidecar import Agent, Api, Shipper
 from pillion.settings.telemetry import Telemetry
 
@@ -12,31 +11,24 @@ LATER_SECTIONS = ("store", "health", "ambassador", "inbound", "offload", "proxie
 """Designed, but not in this version: refused with these words, because "unknown" would send the reader looking for a slip."""
 
 
-@dataclass(frozen=True)
-class Settings:
+class Settings(Record):
     """Everything that pillion.toml can say, with every default."""
 
-    app: App = field(
-        default=App(), metadata=setting(Table(App()), "The program that has the sidecar.")
+    app: App = setting(Table(App()), "The program that has the sidecar.", default=App())
+    agent: Agent = setting(
+        Table(Agent()), "The process that serves the local API and decides.", default=Agent()
     )
-    agent: Agent = field(
-        default=Agent(),
-        metadata=setting(Table(Agent()), "The process that serves the local API and decides."),
+    shipper: Shipper = setting(
+        Table(Shipper()), "The process that reads the spool and ships.", default=Shipper()
     )
-    shipper: Shipper = field(
-        default=Shipper(),
-        metadata=setting(Table(Shipper()), "The process that reads the spool and ships."),
-    )
-    api: Api = field(
+    api: Api = setting(
+        Table(Api()),
+        "Where the local API listens, beside the Unix socket that it always has.",
         default=Api(),
-        metadata=setting(
-            Table(Api()), "Where the local API listens, beside the Unix socket that it always has."
-        ),
     )
-    logs: Logs = field(default=Logs(), metadata=setting(Table(Logs()), "The app's output."))
-    telemetry: Telemetry = field(
-        default=Telemetry(),
-        metadata=setting(Table(Telemetry()), "Where logs and metrics are shipped."),
+    logs: Logs = setting(Table(Logs()), "The app's output.", default=Logs())
+    telemetry: Telemetry = setting(
+        Table(Telemetry()), "Where logs and metrics are shipped.", default=Telemetry()
     )
 
 
