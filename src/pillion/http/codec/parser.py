@@ -1,0 +1,503 @@
+"""The two parsers: bytes in, events out, paused after every message.
+
+    state      on                        then
+    HEAD       a complete head           BODY_*, or END when there is no body
+    LENGTH     the counted bytes         END
+    CHUNK      a chunk line              CHUNK_DATA, or TRAILERS after the last one
+    CHUNK_DATA the chunk's bytes, CRLF   CHUNK
+    TRAILERS   the empty line            END
+    UNTIL_EOF  the end of the stream     END (answers only)
+    END        next_event                PAUSED; `next_message()` leads back to HEAD
+    TUNNEL     101, or 2xx to CONNECT    PAUSED for ever; `take_rest()` gives what followed
+    FAILED     next_event                the same error again
+
+Only unread bytes are kept. Whoever feeds decides how much that may be: stop feeding while the
+parser is paused.
+"""
+
+from .events import (
+    CHUNKED,
+    CLOSE,
+    END,
+    NEED_DATA,
+    PAUSED,
+    CodecError,
+    End,
+    Headers,
+    Limits,
+    RequestHead,
+    ResponseHead,
+    Signal,
+)
+from .framing import (
+    body_length,
+    check_host,
+    check_target,
+    keep_alive,
+    refuse_repeats,
+    response_length,
+)
+from .grammar import CHUNK_LINE, CHUNK_SIZE_BYTES, STATUS_LINE, STRAY, TEXT
+from .head import parse_fields, parse_request_line, split_lines
+
+_HEAD = 0
+_LENGTH = 1
+_CHUNK = 2
+_CHUNK_DATA = 3
+_CHUNK_END = 4
+_TRAILERS = 5
+_UNTIL_EOF = 6
+_END = 7
+_PAUSED = 8
+_TUNNEL = 9
+_FAILED = 10
+_CLOSED = 11
+
+_START_LINE_BYTES = 64  # a request line without its target; a status line has no more to say
+
+
+class _Parser:
+    """What both roles share: the buffer, and everything after the head."""
+
+    __slots__ = (
+        "_data",
+        "_eof",
+        "_error",
+        "_extension_bytes",
+        "_left",
+        "_limits",
+        "_pending",
+        "_pos",
+        "_room",
+        "_seen",
+        "_state",
+    )
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._data = b""
+        self._pos = 0
+        self._pending = bytearray()  # everything unread, while something is incomplete
+        self._seen = 0  # how much of it has been searched
+        self._state = _HEAD
+        self._left = 0  # of the counted body or the chunk
+        self._room = 0  # what the body limit still allows
+        self._extension_bytes = 0
+        self._eof = False
+        self._error: CodecError | None = None
+
+    def receive(self, data: bytes) -> None:
+        """Take bytes from the peer. Nothing is parsed before `next_event`."""
+        if self._pending:
+            self._pending += data
+        elif self._pos == len(self._data):
+            self._data = data
+            self._pos = 0
+        else:
+            self._pending += self._data[self._pos :]
+            self._pending += data
+            self._data = b""
+            self._pos = 0
+            self._seen = 0
+
+    def receive_eof(self) -> None:
+        """Take note that the peer will send nothing more."""
+        self._eof = True
+
+    @property
+    def buffered(self) -> int:
+        """The number of bytes received and not yet given out."""
+        return len(self._data) - self._pos + len(self._pending)
+
+    @property
+    def between_messages(self) -> bool:
+        """Whether no byte of an unfinished message has been received."""
+        return self._state == _HEAD and not self.buffered
+
+    @property
+    def closed(self) -> bool:
+        """Whether the stream has ended between two messages, as it should."""
+        return self._state == _CLOSED
+
+    def take_rest(self) -> bytes:
+        """Give out everything unread, for a connection that is HTTP no longer."""
+        self._merge()
+        rest = self._data[self._pos :]
+        self._data = b""
+        self._pos = 0
+        return rest
+
+    def next_message(self) -> None:
+        """Leave the pause after a complete message, and go on to the next."""
+        if self._state not in (_PAUSED, _END):
+            raise RuntimeError("cannot go on to the next message: this one is not complete")
+        self._state = _HEAD
+
+    def _merge(self) -> None:
+        if self._pending:
+            self._data = self._data[self._pos :] + bytes(self._pending)
+            self._pos = 0
+            self._pending = bytearray()
+            self._seen = 0
+
+    def _fail(self, error: CodecError) -> CodecError:
+        self._state = _FAILED
+        self._error = error
+        self._data = b""
+        self._pos = 0
+        self._pending = bytearray()
+        return error
+
+    def _section(self, terminator: bytes, limit: int, status: int) -> int:
+        """Return where the next `terminator` begins, or -1 after checking what is there so far."""
+        if not self._pending:
+            found = self._data.find(terminator, self._pos)
+            if found >= 0:
+                return found
+            self._pending += self._data[self._pos :]
+            self._data = b""
+            self._pos = 0
+            self._seen = 0
+        found = self._pending.find(terminator, max(0, self._seen - len(terminator) + 1))
+        if found >= 0:
+            self._merge()
+            return found
+        # A bare line feed would be waited upon for ever: say so at once.
+        if STRAY.search(self._pending, max(0, self._seen - 1)) is not None:
+            raise CodecError(400, "cannot read the message: CR and LF not together")
+        self._seen = len(self._pending)
+        if self._seen > limit:
+            raise CodecError(status, "cannot read the message: its header is too large")
+        return -1
+
+    def _begin_body(self, length: int) -> None:
+        if length == 0:
+            self._state = _END
+        elif length == CHUNKED:
+            self._room = self._limits.body_bytes
+            self._extension_bytes = 0
+            self._state = _CHUNK
+        elif length == CLOSE:
+            self._room = self._limits.body_bytes
+            self._state = _UNTIL_EOF
+        else:
+            if length > self._limits.body_bytes:
+                raise CodecError(413, "cannot read the message: its body is too large")
+            self._left = length
+            self._state = _LENGTH
+
+    def _next_body(self) -> "bytes | End | Signal":
+        while True:
+            if self._state == _END:
+                self._state = _PAUSED
+                return END
+            if self._state == _PAUSED or self._state == _TUNNEL:
+                return PAUSED
+            if self._pending and self._state != _TRAILERS:
+                self._merge()
+            available = len(self._data) - self._pos
+            if self._state == _LENGTH or self._state == _CHUNK_DATA:
+                if not available:
+                    return self._starved()
+                if available >= self._left:
+                    data = self._data[self._pos : self._pos + self._left]
+                    self._pos += self._left
+                    self._left = 0
+                    self._state = _END if self._state == _LENGTH else _CHUNK_END
+                else:
+                    data = self._data[self._pos :] if self._pos else self._data
+                    self._pos += available
+                    self._left -= available
+                return data
+            if self._state == _CHUNK_END:
+                if available < 2:
+                    if available and self._data[self._pos] != 13:
+                        raise CodecError(400, "cannot read a chunk: it is longer than it says")
+                    return self._starved()
+                if self._data[self._pos : self._pos + 2] != b"\r\n":
+                    raise CodecError(400, "cannot read a chunk: it is longer than it says")
+                self._pos += 2
+                self._state = _CHUNK
+            elif self._state == _CHUNK:
+                if not self._read_chunk_line():
+                    return self._starved()
+            elif self._state == _TRAILERS:
+                return self._read_trailers()
+            elif self._state == _UNTIL_EOF:
+                return self._read_until_eof()
+            else:
+                raise RuntimeError("cannot read a body: there is none under way")
+
+    def _starved(self) -> Signal:
+        if self._eof:
+            raise CodecError(400, "cannot read the message: the stream ended in the middle of it")
+        return NEED_DATA
+
+    def _read_chunk_line(self) -> bool:
+        allowed = self._limits.extension_bytes - self._extension_bytes + CHUNK_SIZE_BYTES
+        end = self._data.find(b"\r\n", self._pos, self._pos + allowed + 2)
+        if end < 0:
+            rest = self._data[self._pos : self._pos + allowed + 2]
+            if len(rest) > allowed + 1:
+                raise CodecError(400, "cannot read a chunk: its size line is too long")
+            self._check_chunk_start(rest)
+            return False
+        match = CHUNK_LINE.fullmatch(self._data, self._pos, end)
+        if match is None:
+            raise CodecError(400, "cannot read a chunk: invalid size or extension")
+        self._extension_bytes += len(match[2])
+        if self._extension_bytes > self._limits.extension_bytes:
+            raise CodecError(400, "cannot read the message: its chunk extensions are too long")
+        size = int(match[1], 16)
+        self._pos = end + 2
+        if size == 0:
+            self._state = _TRAILERS
+            self._seen = 0
+            return True
+        self._room -= size
+        if self._room < 0:
+            raise CodecError(413, "cannot read the message: its body is too large")
+        self._left = size
+        self._state = _CHUNK_DATA
+        return True
+
+    def _check_chunk_start(self, rest: bytes) -> None:
+        """Refuse the beginning of a chunk line that cannot become a right one."""
+        stripped = rest[:-1] if rest.endswith(b"\r") else rest
+        if stripped.translate(None, TEXT):
+            raise CodecError(400, "cannot read a chunk: CR and LF not together")
+        digits = stripped.partition(b";")[0]
+        if digits.translate(None, b"0123456789abcdefABCDEF") or len(digits) > CHUNK_SIZE_BYTES:
+            raise CodecError(400, "cannot read a chunk: invalid size or extension")
+
+    def _read_trailers(self) -> "End | Signal":
+        if not self._pending and self._data.startswith(b"\r\n", self._pos):
+            self._pos += 2
+            self._state = _PAUSED
+            return END
+        if self._pending.startswith(b"\r\n"):
+            self._merge()
+            self._pos += 2
+            self._state = _PAUSED
+            return END
+        end = self._section(b"\r\n\r\n", self._limits.trailer_bytes, 431)
+        if end < 0:
+            return self._starved()
+        if end - self._pos > self._limits.trailer_bytes:
+            raise CodecError(431, "cannot read the message: its trailers are too large")
+        lines = split_lines(self._data[self._pos : end])
+        if len(lines) > self._limits.header_count:
+            raise CodecError(431, "cannot read the message: too many trailers")
+        trailers = parse_fields(lines, 0)
+        for name in (b"content-length", b"transfer-encoding", b"host"):
+            # RFC 9110 section 6.5.1: framing and routing never come late.
+            if name in trailers:
+                raise CodecError(400, f"cannot read the message: {name.decode()} as a trailer")
+        self._pos = end + 4
+        self._state = _PAUSED
+        return End(trailers)
+
+    def _read_until_eof(self) -> "bytes | End | Signal":
+        data = self._data[self._pos :]
+        if data:
+            self._pos = len(self._data)
+            self._room -= len(data)
+            if self._room < 0:
+                raise CodecError(413, "cannot read the message: its body is too large")
+            return data
+        if not self._eof:
+            return NEED_DATA
+        self._state = _PAUSED
+        return END
+
+    def _check_first_byte(self) -> None:
+        first = self._pending[:1]
+        if first and (first < b"!" or first > b"~"):
+            raise CodecError(400, "cannot read the message: it does not begin like HTTP")
+
+
+class RequestParser(_Parser):
+    """Reads requests, as a server does."""
+
+    __slots__ = ("_host",)
+
+    def __init__(self, limits: Limits) -> None:
+        super().__init__(limits)
+        self._host: bytes | None = None  # the last one that proved right: it hardly ever changes
+
+    def next_event(self) -> "RequestHead | bytes | End | Signal":
+        """Return the next part of the message: head, body data, end; or NEED_DATA, or PAUSED.
+
+        Raise CodecError with the status to answer; the connection must then be closed.
+        """
+        try:
+            if self._state == _HEAD:
+                return self._read_head()
+            if self._state == _CLOSED:
+                return PAUSED
+            if self._state == _FAILED:
+                assert self._error is not None
+                raise self._error
+            return self._next_body()
+        except CodecError as error:
+            raise self._fail(error) from None
+
+    def _read_head(self) -> "RequestHead | Signal":
+        limits = self._limits
+        if self._pos == len(self._data) and not self._pending:
+            if self._eof:
+                self._state = _CLOSED
+                return PAUSED
+            return NEED_DATA
+        whole = limits.target_bytes + limits.header_bytes + _START_LINE_BYTES
+        end = self._section(b"\r\n\r\n", whole, 431)
+        if end < 0:
+            self._check_first_byte()
+            self._check_unfinished()
+            return self._starved()
+        start = self._pos
+        lines = split_lines(self._data[start:end])
+        line = lines[0]
+        method, target, minor = parse_request_line(line, limits)
+        if end - start - len(line) > limits.header_bytes or len(lines) > limits.header_count + 1:
+            raise CodecError(431, "cannot read the request: its header is too large")
+        headers = parse_fields(lines, 1)
+        self._pos = end + 4
+        if headers.repeated():
+            refuse_repeats(headers)
+        host = headers.get(b"host")
+        if host is None:
+            if minor == 1:
+                raise CodecError(400, "cannot read the request: it has no host")
+        elif host != self._host:
+            check_host(host)
+            self._host = host
+        authority = check_target(method, target, host)
+        length = body_length(headers, minor, 0)
+        upgrade = headers.get(b"upgrade")
+        if upgrade is not None and b"upgrade" not in headers.tokens(b"connection"):
+            upgrade = None  # RFC 9110 section 7.8: then it is meant for someone else
+        if length and (upgrade is not None or method == "CONNECT"):
+            # Whether it is declined or not, one side would take the body for the new protocol.
+            raise CodecError(400, "cannot read the request: a body on a change of protocol")
+        expect = headers.get(b"expect")
+        head = RequestHead(
+            method,
+            target,
+            minor,
+            headers,
+            length,
+            keep_alive(headers, minor),
+            authority,
+            upgrade,
+            expect if minor == 1 else None,
+        )
+        self._begin_body(length)
+        return head
+
+    def _check_unfinished(self) -> None:
+        """Bound the target and the header before the head is complete."""
+        limits = self._limits
+        line_end = self._pending.find(b"\r\n", 0, limits.target_bytes + _START_LINE_BYTES)
+        if line_end < 0:
+            if len(self._pending) > limits.target_bytes + _START_LINE_BYTES:
+                raise CodecError(414, "cannot read the request: its target is too long")
+        elif len(self._pending) - line_end > limits.header_bytes + 4:
+            raise CodecError(431, "cannot read the request: its header is too large")
+
+    def tunnel(self) -> None:
+        """Give up HTTP on this connection, after a CONNECT or an upgrade was accepted."""
+        if self._state not in (_PAUSED, _END):
+            raise RuntimeError("cannot become a tunnel: the request is not complete")
+        self._state = _TUNNEL
+
+
+class ResponseParser(_Parser):
+    """Reads responses, as a client does. Call `expect` once per request that was sent."""
+
+    __slots__ = ("_allow_close", "_method", "_upgrade")
+
+    def __init__(self, limits: Limits, *, allow_close: bool = True) -> None:
+        """`allow_close` admits bodies that only the end of the stream ends."""
+        super().__init__(limits)
+        self._allow_close = allow_close
+        self._method = ""
+        self._upgrade = False
+
+    def expect(self, method: str, *, upgrade: bool = False) -> None:
+        """Say which request the next answer belongs to: its method decides about the body."""
+        self._method = method
+        self._upgrade = upgrade
+
+    def next_event(self) -> "ResponseHead | bytes | End | Signal":
+        """Return the next part of the message: head, body data, end; or NEED_DATA, or PAUSED.
+
+        Raise CodecError; the connection is then of no further use.
+        """
+        try:
+            if self._state == _HEAD:
+                return self._read_head()
+            if self._state == _CLOSED:
+                return PAUSED
+            if self._state == _FAILED:
+                assert self._error is not None
+                raise self._error
+            return self._next_body()
+        except CodecError as error:
+            raise self._fail(error) from None
+
+    def _read_head(self) -> "ResponseHead | Signal":
+        limits = self._limits
+        if self._pos == len(self._data) and not self._pending:
+            if self._eof:
+                self._state = _CLOSED
+                return PAUSED
+            return NEED_DATA
+        if not self._method:
+            raise CodecError(502, "cannot read an answer: nothing was asked")
+        end = self._section(b"\r\n\r\n", limits.header_bytes + _START_LINE_BYTES, 431)
+        if end < 0:
+            self._check_first_byte()
+            return self._starved()
+        start = self._pos
+        lines = split_lines(self._data[start:end])
+        line = STATUS_LINE.fullmatch(lines[0])
+        if line is None:
+            raise CodecError(502, "cannot read the answer: invalid status line")
+        if end - start - len(lines[0]) > limits.header_bytes or (
+            len(lines) > limits.header_count + 1
+        ):
+            raise CodecError(431, "cannot read the answer: its header is too large")
+        headers = parse_fields(lines, 1)
+        self._pos = end + 4
+        if headers.repeated():
+            refuse_repeats(headers)
+        status = int(line[2])
+        minor = int(line[1])
+        length = response_length(status, self._method, headers, minor, self._allow_close)
+        connect = self._method == "CONNECT" and 200 <= status < 300
+        if status == 101 and not self._upgrade:
+            raise CodecError(502, "cannot read the answer: a change of protocol nobody asked for")
+        tunnel = connect or status == 101
+        informational = status < 200 and status != 101
+        head = ResponseHead(
+            status,
+            line[3],
+            minor,
+            headers,
+            length,
+            length != CLOSE and not tunnel and keep_alive(headers, minor),
+            informational,
+            tunnel,
+        )
+        if informational:
+            self._state = _HEAD
+        elif tunnel:
+            self._state = _TUNNEL
+        else:
+            self._begin_body(length)
+            self._method = ""
+        return head
+
+
+__all__ = ["Headers", "RequestParser", "ResponseParser"]
