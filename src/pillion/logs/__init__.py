@@ -1,1 +1,1 @@
-"""logs floor."""
+"""The output's way from the spool to its readers: `pillion logs`, the API, receivers and files."""

@@ -1,0 +1,141 @@
+"""A record as people and programs get it: one line, or one loss, with what was recognised."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from pillion.logs.facts import Facts
+from pillion.logs.severity import WARN, short_name
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pillion.logs.lines import Line, Loss
+    from pillion.logs.recognise import Recogniser
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One record. Times are nanoseconds since the epoch; `severity` is an OTLP number, 0 when unknown.
+
+    `text` is the line as it was written, `body` its message (the same but for JSON lines); bytes that are not
+    UTF-8 stand in both as `\\xNN`. `time_ns` is the arrival, `told_ns` the time that the line tells, 0 for none.
+    `cut` marks a piece of a longer line. For a loss, `lost_to` is where the stream goes on and `lost` counts its bytes.
+    """
+
+    run: str
+    stream: str
+    offset: int
+    time_ns: int
+    text: str
+    body: str
+    severity: int = 0
+    level: str = ""
+    told_ns: int = 0
+    trace_id: str = ""
+    span_id: str = ""
+    cut: bool = False
+    lost: int = 0
+    lost_to: int = 0
+    why: str = ""
+    attributes: Mapping[str, object] | None = None
+
+    def to_json(self) -> bytes:
+        """Return the record as one JSON object without a newline: the shape of `pillion logs --json` and the API."""
+        shown: dict[str, object] = {
+            "time": rfc3339(self.told_ns or self.time_ns),
+            "arrived": rfc3339(self.time_ns),
+            "run": self.run,
+            "stream": self.stream,
+            "offset": self.offset,
+            "level": short_name(self.severity).lower() or None,
+            "severity": self.severity,
+            "body": self.body,
+        }
+        if self.text != self.body:
+            shown["text"] = self.text
+        if self.trace_id:
+            shown["trace_id"] = self.trace_id
+        if self.span_id:
+            shown["span_id"] = self.span_id
+        if self.cut:
+            shown["cut"] = True
+        if self.lost:
+            shown["lost"] = {"bytes": self.lost, "to": self.lost_to, "why": self.why}
+        if self.attributes:
+            shown["attributes"] = self.attributes
+        return msgspec.json.encode(shown)
+
+
+def readable(data: bytes) -> str:
+    """Return `data` as text; bytes that are not UTF-8 become `\\xNN`, so that nothing is guessed or lost."""
+    return data.decode("utf-8", "backslashreplace")
+
+
+def rfc3339(time_ns: int) -> str:
+    """Return a time in nanoseconds since the epoch as RFC 3339 in UTC with microseconds."""
+    moment = datetime.fromtimestamp(time_ns // 1_000_000_000, UTC)
+    return f"{moment:%Y-%m-%dT%H:%M:%S}.{time_ns // 1000 % 1_000_000:06d}Z"
+
+
+def line_record(run: str, stream: str, line: Line, recogniser: Recogniser) -> Record:
+    """Return the record of a line."""
+    facts = recogniser.recognise(line.data, line.time_ns)
+    text = readable(line.data)
+    return Record(
+        run=run,
+        stream=stream,
+        offset=line.offset,
+        time_ns=line.time_ns,
+        text=text,
+        body=text if facts.body is line.data else readable(facts.body),
+        severity=facts.severity,
+        level=readable(facts.level),
+        told_ns=facts.time_ns,
+        trace_id=facts.trace.hex(),
+        span_id=facts.span.hex(),
+        cut=line.cut,
+        attributes=facts.attributes,
+    )
+
+
+def loss_text(stream: str, loss: Loss) -> str:
+    """Return what a loss says in its place."""
+    skipped = f", and the {loss.skipped} that follow up to the next line" if loss.skipped else ""
+    return f"{loss.lost} bytes of {stream} were lost ({loss.why}{skipped})"
+
+
+def loss_record(run: str, stream: str, loss: Loss) -> Record:
+    """Return the record that stands in the place of a loss."""
+    text = loss_text(stream, loss)
+    return Record(
+        run=run,
+        stream=stream,
+        offset=loss.offset,
+        time_ns=loss.time_ns,
+        text=text,
+        body=text,
+        severity=WARN,
+        level="WARN",
+        lost=loss.lost,
+        lost_to=loss.end,
+        why=loss.why,
+    )
+
+
+def loss_facts(stream: str, loss: Loss) -> Facts:
+    """Return a loss as the encoders take it."""
+    facts = Facts(loss_text(stream, loss).encode())
+    facts.severity = WARN
+    facts.level = b"WARN"
+    facts.attributes = {
+        "pillion.lost.bytes": loss.lost,
+        "pillion.lost.from": loss.offset,
+        "pillion.lost.to": loss.end,
+        "pillion.lost.why": loss.why,
+    }
+    return facts
