@@ -114,7 +114,7 @@ class Text(Kind):
     def parse(self, value: object) -> str:
         if not isinstance(value, str):
             raise self.unfit(
-                value, suggestion=f'"{value}"' if isinstance(value, int | float) else None
+                value, suggestion=f'"{quoted(value)}"' if isinstance(value, int | float) else None
             )
         if "\0" in value:
             raise self.unfit(value, "a NUL character cannot be passed to a program")

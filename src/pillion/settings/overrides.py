@@ -1,7 +1,14 @@
 """`--set a.b=v`: a value from the command line, put over those of the file before anything is validated."""
 
+from typing import TYPE_CHECKING
+
 from pillion.settings.positions import parse_key
-from pillion.settings.problems import Path, Problem
+from pillion.settings.problems import Path, Problem, dotted
+from pillion.settings.shapes import Table
+from pillion.settings.tree import ROOT
+
+if TYPE_CHECKING:
+    from pillion.settings.kinds import Kind
 
 Raw = dict[str, object]
 
@@ -30,17 +37,20 @@ def apply_override(table: Raw, override: str) -> Path | Problem:
         message = f"cannot read the value: {value}"
         return Problem(
             None,
-            ".".join(parts),
+            dotted(parts),
             message,
             "a TOML value, or plain words",
             source=source_of(override),
         )
     at = table
+    known: Kind | None = ROOT
     for part in parts[:-1]:
+        known = known.member(part) if isinstance(known, Table) else None
         inner = at.setdefault(part, {})
         if not isinstance(inner, dict):
-            # `restart = "always"` in the file gives way to --set app.restart.limit=3; the table's reader judges the rest.
-            inner = at[part] = {}
+            # `restart = "always"` in the file, and --set app.restart.limit=3 beside it: both hold.
+            short = known.shorthand if isinstance(known, Table) else ""
+            inner = at[part] = {short: inner} if short else {}
         at = inner
     at[parts[-1]] = value
     return parts

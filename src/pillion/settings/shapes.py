@@ -48,7 +48,7 @@ class Command(Strings):
         if isinstance(value, str):
             return self._split(value, place, default)
         words = super().read(value, place, default)
-        if words == () or (isinstance(words, tuple) and not words[0]):
+        if isinstance(value, list) and value[:1] in ([], [""]):
             place.report("cannot use a command without a program", self.expected)
         return words
 
@@ -137,6 +137,10 @@ class Table(Kind):
         super().__init__("a table", optional=optional)
         self.base = base
         self.shorthand = shorthand
+
+    def member(self, name: str) -> Kind | None:
+        """The kind of the setting `name` of this table, or None when there is none."""
+        return next((one.spec.kind for one in self.base.members if one.name == name), None)
 
     def read(self, value: object, place: Place, default: object) -> object:
         """Members that are not written keep their default."""

@@ -49,7 +49,9 @@ def parse_duration(text: str) -> float:
 
 def format_duration(seconds: float) -> str:
     """The shortest text that `parse_duration` turns into `seconds` again (to the nanosecond)."""
-    rest = round(seconds * 1_000_000_000)
+    # Whole seconds apart: times 10^9, a float would lose the last of them.
+    whole = int(seconds)
+    rest = whole * 1_000_000_000 + round((seconds - whole) * 1_000_000_000)
     text = ""
     for unit, ns in _NS.items():
         count, rest = divmod(rest, ns)

@@ -1,0 +1,176 @@
+"""Every setting is documented, described to editors and offered by `pillion init`, from one source, and all agree."""
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from pillion.settings import SettingsError, json_schema, parse
+from pillion.settings.reading import validate
+from pillion.settings.record import INSTANCE, LIVE, Member, Record
+from pillion.settings.reference import reference
+from pillion.settings.shapes import Table
+from pillion.settings.tree import LATER_SECTIONS, ROOT
+from pillion.settings.writing import commented, toml
+
+_ROOT = Path(__file__).parents[2]
+
+
+def _members(record: Record, prefix: tuple[str, ...] = ()) -> list[tuple[tuple[str, ...], Member]]:
+    found = []
+    for member in record.members:
+        path = (*prefix, member.name)
+        found.append((path, member))
+        if isinstance(member.spec.kind, Table):
+            found += _members(member.spec.kind.base, path)
+    return found
+
+
+_ALL = _members(ROOT.base)
+_LEAVES = [(path, member) for path, member in _ALL if not isinstance(member.spec.kind, Table)]
+
+
+def _ids(members: list[tuple[tuple[str, ...], Member]]) -> list[str]:
+    return [".".join(path) for path, _ in members]
+
+
+def test_the_page_is_current() -> None:
+    current = (_ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
+    assert current == reference(), (
+        "docs/settings.md is out of date; .venv/bin/python -m pillion.settings.reference > docs/settings.md"
+    )
+
+
+@pytest.mark.parametrize(("path", "member"), _ALL, ids=_ids(_ALL))
+def test_described_as_a_sentence_and_by_its_own_name(path: tuple[str, ...], member: Member) -> None:
+    assert re.match(r'[A-Z"].*\.$', member.spec.doc, re.DOTALL), member.spec.doc
+    assert member.attribute == member.name + member.spec.kind.suffix
+    assert member.name not in member.spec.also
+    assert member.spec.restart in (LIVE, INSTANCE, "app", "agent", "shipper")
+
+
+@pytest.mark.parametrize(("path", "member"), _LEAVES, ids=_ids(_LEAVES))
+def test_what_init_shows_as_a_comment_is_valid_when_uncommented(
+    path: tuple[str, ...], member: Member
+) -> None:
+    header = f"[{'.'.join(path[:-1])}]"
+    section = re.search(
+        rf"^(?:# )?{re.escape(header)}$(.*?)(?=^(?:# )?\[|\Z)",
+        commented({}),
+        re.MULTILINE | re.DOTALL,
+    )
+    assert section, header
+    line = re.search(rf"^# ({re.escape(path[-1])} = .*)$", section[1], re.MULTILINE)
+    assert line, f"{path[-1]} is not in the section"
+    text = f"{header}\n{line[1]}\n"
+    _, findings = validate(tomllib.loads(text))
+    # Alone, a member of a table that demands another is refused for that alone.
+    assert [one for one in findings if "cannot do without" not in one.message] == []
+
+
+@pytest.mark.parametrize(("path", "member"), _LEAVES, ids=_ids(_LEAVES))
+def test_example_and_default_are_what_the_kind_accepts(
+    path: tuple[str, ...], member: Member
+) -> None:
+    spec = member.spec
+    if spec.example is not None:
+        Draft202012Validator(spec.kind.schema()).validate(spec.example)
+    written = (
+        None
+        if spec.default in (None, (), "") or spec.default == {}
+        else spec.kind.written(spec.default)
+    )
+    if written is not None:
+        Draft202012Validator(spec.kind.schema()).validate(written)
+    assert written is not None or spec.example is not None
+
+
+def test_what_init_writes_with_nothing_chosen_is_the_defaults() -> None:
+    assert parse(commented({}, "A heading.\n\nMore.")) == parse("")
+
+
+def test_what_init_writes_with_choices() -> None:
+    chosen = {
+        ("app", "restart"): "always",
+        ("app", "ready", "tcp"): 3000,
+        ("app", "name"): 'x"y',
+        ("logs", "spool", "size"): "1G",
+    }
+    text = commented({**chosen, ("app", "name"): "x"})
+    settings = parse(text)
+    assert settings.app.restart.policy == "always"
+    assert settings.app.ready is not None
+    assert settings.logs.spool.size_bytes == 1 << 30
+
+
+@pytest.mark.parametrize(
+    "value", ['a"b\\c\n\t\x01\x7fé', 3, 1.5, True, ["a", 2], {"a b": {"c": []}, "d": "x"}]
+)
+def test_toml_text_is_read_as_the_same_value(value: object) -> None:
+    assert tomllib.loads(f"v = {toml(value)}")["v"] == value
+
+
+# --- JSON Schema -------------------------------------------------------------------------------------------------------------
+
+_SCHEMA = json_schema()
+
+
+def test_the_schema_is_one() -> None:
+    Draft202012Validator.check_schema(_SCHEMA)
+
+
+_GOOD = [
+    "",
+    "[app]\nname = 'shop'\ncommand = 'node server.js'\nport = 3000\nrestart = 'always'\n",
+    "[app]\nrestart = { policy = 'on-failure', factor = 1.5, jitter = '12.5%' }\nready = { exec = ['true'] }\n",
+    "[app]\nenv = { A = 1, B = '' }\nuser = 33\nlimits = { memory = 'none', cpu = 2 }\nstop_signal = 'SIGINT'\n",
+    "[api]\nlisten = ''\nprobe_listen = '[::1]:9'\n",
+    "[logs]\nfiles = []\nstdout = { pty = true }\nmultiline = { pattern = 'x', match = 'continue' }\nfile = { path = 'x' }\n",
+    "[telemetry]\notlp = 'off'\nprotocol = 'json'\nheaders = { a = 'file:/x' }\nresource = { 'a.b' = 1 }\n",
+]
+_BAD = [
+    "nme = 1\n",
+    "app = 'x'\n",
+    "[app]\nprt = 1\n",
+    "[app]\nport = '1'\n",
+    "[app]\nport = 0\n",
+    "[app]\nname = ''\n",
+    "[app]\nname = '-x'\n",
+    "[app]\ncommand = []\n",
+    "[app]\ncommand = ' '\n",
+    "[app]\nstop_timeout = 10\n",
+    "[app]\nstop_timeout = '10'\n",
+    "[app]\nstop_timeout = '1s1m'\n",
+    "[app]\nrestart = 'maybe'\n",
+    "[app]\nrestart = { policy = 'maybe' }\n",
+    "[app]\nlimits = { memory = '512MB' }\n",
+    "[app]\nlimits = { memory = 5 }\n",
+    "[app]\nlimits = { cpu = true }\n",
+    "[app]\nenv = { A = true }\n",
+    "[app]\nenv = { 'A=B' = 'x' }\n",
+    "[app]\nenv = ['A']\n",
+    "[api]\nlisten = 'host:1'\n",
+    "[logs]\nmirror = 'true'\n",
+    "[logs]\nfiles = 'x'\n",
+    "[logs]\nfiles = [1]\n",
+    "[logs.multiline]\nlines = 3\n",
+    "[telemetry]\notlp = 'ftp://x'\n",
+    "[telemetry]\nheaders = { 'a b' = 'x' }\n",
+    *(f"[{name}]\n" for name in LATER_SECTIONS),
+]
+
+
+@pytest.mark.parametrize("text", _GOOD)
+def test_schema_and_validator_accept(text: str) -> None:
+    parse(text)
+    Draft202012Validator(_SCHEMA).validate(cast("Any", tomllib.loads(text)))
+
+
+@pytest.mark.parametrize("text", _BAD)
+def test_schema_and_validator_refuse(text: str) -> None:
+    with pytest.raises(SettingsError):
+        parse(text)
+    assert not Draft202012Validator(_SCHEMA).is_valid(cast("Any", tomllib.loads(text)))
