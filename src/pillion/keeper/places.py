@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import struct
 
 LOCK = "lock"
 GUARD_LOCK = "guard.lock"
@@ -64,17 +65,33 @@ def is_running(runtime_dir: str) -> bool:
     return is_locked(f"{runtime_dir}/{LOCK}")
 
 
+# struct flock: l_type, l_whence, l_start, l_len, l_pid (fcntl(2)).
+_FLOCK = struct.Struct("hhqqi")
+
+
+def take_lock(path: str) -> int | None:
+    """Lock `path` for as long as the returned descriptor stays open, or return None when another holds it.
+
+    An open file description lock (fcntl(2)): it survives execve with the descriptor, and asking about it never takes it, so
+    that a status command cannot make a start fail.
+    """
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.fcntl(fd, fcntl.F_OFD_SETLK, _FLOCK.pack(fcntl.F_WRLCK, 0, 0, 0, 0))
+    except (BlockingIOError, PermissionError):
+        os.close(fd)
+        return None
+    return fd
+
+
 def is_locked(path: str) -> bool:
-    """Return whether another process holds the flock on `path`; False when there is no such file."""
+    """Return whether another open file description holds the lock on `path`; False when there is no such file."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
         return False
     try:
-        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    else:
-        return False
+        answer = fcntl.fcntl(fd, fcntl.F_OFD_GETLK, _FLOCK.pack(fcntl.F_WRLCK, 0, 0, 0, 0))
     finally:
         os.close(fd)
+    return int(_FLOCK.unpack(answer)[0]) != fcntl.F_UNLCK

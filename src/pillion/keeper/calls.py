@@ -1,0 +1,314 @@
+"""What the agent and operators may ask of the keeper: a table of methods, each answered at once or when it is done."""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+
+from . import cgroups, component as parts
+from .app import stop_signal
+from .upgrade import Upgrade
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .component import Component
+    from .keeper import Keeper
+    from .plan import LimitsPlan
+    from .wire import Channel, Json, Message
+
+_LIMIT_NAMES = ("memory", "cpu", "processes", "open_files")
+
+
+class Refused(Exception):
+    """A call that cannot be carried out: an HTTP status, a title, and a detail with culprit and remedy."""
+
+    def __init__(self, status: int, title: str, detail: str) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.title = title
+
+
+class Reply:
+    """Where the answer of one call goes, once."""
+
+    __slots__ = ("_channel", "_id")
+
+    def __init__(self, channel: Channel, number: Json) -> None:
+        self._channel = channel
+        self._id = number
+
+    def result(self, result: dict[str, Json]) -> None:
+        """Answer."""
+        self._channel.send({"op": "reply", "id": self._id, "result": result})
+
+    def error(self, status: int, title: str, detail: str) -> None:
+        """Refuse."""
+        error: dict[str, Json] = {"status": status, "title": title, "detail": detail}
+        self._channel.send({"op": "reply", "id": self._id, "error": error})
+
+
+class Calls:
+    """Answers calls. Those that wait for a process to end are kept until `component_changed`."""
+
+    def __init__(self, keeper: Keeper) -> None:
+        self._keeper = keeper
+        self._waiting: dict[str, list[Callable[[], None]]] = {}
+        self._methods: dict[str, Callable[[Reply, Message], None]] = {
+            "status": lambda reply, _: reply.result(self.status()),
+            "components": lambda reply, _: reply.result({"items": self.views()}),
+            "start": self._start,
+            "stop": self._stop,
+            "restart": self._restart,
+            "signal": self._signal,
+            "limits": self._limits,
+            "upgrade": self._upgrade,
+            "reload": self._reload,
+            "app-ready": self._app_ready,
+            "shutdown": self._shutdown,
+        }
+
+    def handle(self, channel: Channel, message: Message) -> None:
+        """Carry out one call message."""
+        reply = Reply(channel, message.get("id"))
+        method = self._methods.get(str(message.get("method")))
+        params = message.get("params")
+        if method is None:
+            reply.error(404, "No such method", f"cannot call {message.get('method')}: the keeper has no such method")
+            return
+        try:
+            method(reply, params if isinstance(params, dict) else {})
+        except Refused as refused:
+            reply.error(refused.status, refused.title, str(refused))
+
+    def views(self) -> list[Json]:
+        """Return every component, keeper and scribe among them."""
+        keeper = self._keeper
+        own: list[Json] = [
+            {
+                "name": "keeper", "state": parts.RUNNING, "pid": os.getpid(), "started": keeper.started, "restarts": 0,
+                "ready": True, "version": keeper.version, "limits": {}, "limits_by": keeper.groups.means, "usage": {},
+                "last_exit": None, "stats": {"events_dropped": keeper.journal.dropped},
+            },
+            {
+                "name": "scribe", "state": parts.RUNNING if keeper.output.pid else parts.BACKOFF, "pid": keeper.output.pid,
+                "started": keeper.started, "restarts": keeper.output.restarts, "ready": True, "version": keeper.version,
+                "limits": {}, "limits_by": keeper.groups.means, "usage": {}, "last_exit": None, "stats": keeper.output.stats,
+            },
+        ]  # fmt: skip
+        return [*own, *(c.view() for c in keeper.components.values())]
+
+    def status(self) -> dict[str, Json]:
+        """Return the whole instance."""
+        keeper = self._keeper
+        instance, said = keeper.instance, keeper.notify
+        return {
+            "instance": instance.name,
+            "run": instance.run,
+            "keeper": {"pid": os.getpid(), "started": keeper.started, "version": keeper.version},
+            "app": {
+                "name": keeper.plan["app"]["name"],
+                "command": list(keeper.plan["app"]["command"]),
+                "ready": bool(keeper.app.process and keeper.app.process.ready),
+                "status_text": said.status,
+                "reloading": said.reloading,
+                "stopping": said.stopping,
+                "main_pid": said.main_pid,
+            },
+            "url": instance.url,
+            "stopping": keeper.shutdown.begun,
+            "components": self.views(),
+        }
+
+    def _component(self, params: Message) -> Component:
+        name = str(params.get("name"))
+        component = self._keeper.components.get(name)
+        if component is None:
+            names = ", ".join(self._keeper.components)
+            raise Refused(404, "No such component", f"cannot find component {name}; there are {names}")
+        return component
+
+    def _when_changed(self, component: Component, then: Callable[[], None]) -> None:
+        self._waiting.setdefault(component.name, []).append(then)
+
+    def component_changed(self, component: Component) -> None:
+        """A component that was told to stop has stopped."""
+        self._keeper.event("stopped", component.name, "as asked")
+        for then in self._waiting.pop(component.name, []):
+            then()
+
+    def _start(self, reply: Reply, params: Message) -> None:
+        component = self._component(params)
+        self._refuse_while_stopping()
+        if component.process is not None:
+            raise Refused(409, "Already running", f"cannot start {component.name}: it runs as pid {component.process.pid}")
+        self._keeper.restart_component(component)
+        reply.result(component.view())
+
+    def _stop(self, reply: Reply, params: Message) -> None:
+        component = self._component(params)
+        self._end(component, lambda: reply.result(component.view()))
+
+    def _restart(self, reply: Reply, params: Message) -> None:
+        component = self._component(params)
+        self._refuse_while_stopping()
+
+        def again() -> None:
+            component.restarts += 1
+            component.failures = 0
+            self._keeper.restart_component(component)
+            reply.result(component.view())
+
+        self._end(component, again)
+
+    def _refuse_while_stopping(self) -> None:
+        if self._keeper.shutdown.begun:
+            raise Refused(409, "Stopping", "cannot start anything: the instance is stopping")
+
+    def _end(self, component: Component, then: Callable[[], None]) -> None:
+        process = component.process
+        if process is None:
+            if component.restart_timer is not None:
+                component.restart_timer.cancel()
+                component.restart_timer = None
+            component.state = parts.STOPPED
+            then()
+            return
+        self._when_changed(component, then)
+        if component.stop_wanted:
+            return
+        component.stop_wanted = True
+        component.state = parts.STOPPING
+        keeper = self._keeper
+        if component is keeper.app:
+            keeper.signal_app(stop_signal(keeper.plan["app"]["stop_signal"]))
+            bound_s = keeper.plan["app"]["stop_timeout_s"]
+        else:
+            bound_s = 5.0
+            if process.channel is not None:
+                process.channel.send({"op": "stop", "grace_s": bound_s})
+            bound_s += 1.0
+
+        def kill() -> None:
+            if component.process is process:
+                process.killed_because = f"did not stop within {bound_s:g} s"
+                process.group.kill() if process.group.tracked else keeper.kill_pid(process.pid, signal.SIGKILL)
+
+        process.timers.append(keeper.loop.after(bound_s, kill))
+
+    def _signal(self, reply: Reply, params: Message) -> None:
+        component = self._component(params)
+        name = str(params.get("signal"))
+        try:
+            number = stop_signal(name)
+        except KeyError:
+            raise Refused(422, "No such signal", f"cannot send {name}: no such signal; try HUP, USR1, USR2") from None
+        process = component.process
+        if process is None:
+            raise Refused(409, "Not running", f"cannot signal {component.name}: it is {component.state}")
+        if component is self._keeper.app:
+            self._keeper.signal_app(number)
+        else:
+            self._keeper.kill_pid(process.pid, number)
+        reply.result(component.view())
+
+    def _limits(self, reply: Reply, params: Message) -> None:
+        component = self._component(params)
+        wanted = params.get("limits")
+        if not isinstance(wanted, dict):
+            raise Refused(422, "No limits", "cannot change limits: none were given")
+        limits: LimitsPlan = {**component.limits}
+        for key, value in wanted.items():
+            if key not in _LIMIT_NAMES:
+                raise Refused(422, "No such limit", f"cannot limit {key}; there are {', '.join(_LIMIT_NAMES)}")
+            if value is not None and (isinstance(value, bool) or not isinstance(value, (int, float)) or value <= 0):
+                raise Refused(422, "No limit", f"cannot limit {key} to {value}: a positive number is needed, or null to lift it")
+            _set(limits, key, value)
+        process = component.process
+        if process is not None:
+            try:
+                process.group.apply(limits)
+                self._open_files(component, limits.get("open_files"))
+            except cgroups.LimitRefused as refused:
+                process.group.apply(component.limits)
+                raise Refused(409, "Limit refused", str(refused)) from refused
+        component.limits = limits
+        self._keeper.event("limits", component.name, "changed", {k: v for k, v in wanted.items() if isinstance(v, (int, float))})
+        self._keeper.push_state()
+        reply.result(component.view())
+
+    def _open_files(self, component: Component, count: int | None) -> None:
+        process = component.process
+        if process is None or count is None:
+            return
+        pids = self._keeper.app_pids(process) if component is self._keeper.app else [process.pid]
+        for pid in pids:
+            try:
+                resource.prlimit(pid, resource.RLIMIT_NOFILE, (count, count))
+            except ProcessLookupError:
+                continue
+            except (PermissionError, ValueError) as error:
+                raise cgroups.LimitRefused(f"cannot limit open files of pid {pid} to {count}: {error}") from error
+
+    def _upgrade(self, reply: Reply, params: Message) -> None:
+        self._refuse_while_stopping()
+        keeper = self._keeper
+        if keeper.upgrade is not None:
+            raise Refused(409, "Upgrade under way", "cannot upgrade: another upgrade is under way; wait for it")
+        python, names, drain = params.get("python"), params.get("components"), params.get("drain_s")
+        wanted = [str(n) for n in names] if isinstance(names, list) and names else ["shipper", "agent"]
+        if wanted == ["keeper"]:
+            keeper.replace_self(python if isinstance(python, str) else None, reply)
+            return
+        if unknown := [n for n in wanted if n not in ("agent", "shipper")]:
+            raise Refused(422, "Cannot upgrade", f"cannot upgrade {', '.join(unknown)}: there are agent, shipper and keeper")
+        # The agent last: it is the one that answers.
+        wanted.sort(key=lambda n: n == "agent")
+
+        def done(upgraded: list[Json], error: str | None) -> None:
+            if error is None:
+                reply.result({"upgraded": upgraded})
+            else:
+                reply.error(500, "Upgrade failed", f"cannot upgrade: {error}; the old version carries on")
+
+        keeper.upgrade = Upgrade(
+            keeper, wanted, python if isinstance(python, str) else None,
+            float(drain) if isinstance(drain, (int, float)) else None, done,
+        )  # fmt: skip
+        keeper.upgrade.begin()
+
+    def _reload(self, reply: Reply, params: Message) -> None:
+        del params
+        for component in (self._keeper.agent, self._keeper.shipper):
+            process = component.process
+            if process is not None and process.channel is not None:
+                process.channel.send({"op": "reload"})
+        self._keeper.event("reloaded", "keeper", "settings are read again")
+        reply.result({})
+
+    def _app_ready(self, reply: Reply, params: Message) -> None:
+        del params
+        self._keeper.app_is_ready()
+        reply.result({})
+
+    def _shutdown(self, reply: Reply, params: Message) -> None:
+        del params
+        reply.result({})
+        self._keeper.shutdown.begin(None, "asked to shut down")
+
+    def child_exited(self, pid: int, code: int) -> None:
+        """A child that is no component has ended (the trial child of our own upgrade)."""
+        self._keeper.trial_exited(pid, code)
+
+
+def _set(limits: LimitsPlan, key: str, value: int | float | None) -> None:
+    if key == "cpu":
+        limits["cpu"] = None if value is None else float(value)
+    elif key == "memory":
+        limits["memory"] = None if value is None else int(value)
+    elif key == "processes":
+        limits["processes"] = None if value is None else int(value)
+    else:
+        limits["open_files"] = None if value is None else int(value)

@@ -1,0 +1,152 @@
+"""The keeper's side of the output: pipes that outlive every reader and writer, and the scribe that reads them."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import socket
+import sys
+
+from . import launch, ring, scribe, wire
+from .journal import Journal
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
+
+    from .instance import Instance
+    from .plan import LogsPlan
+    from .wire import Json
+
+_PIPE_BYTES = 1 << 20
+_SMALL_RING_BYTES = 1 << 20
+STREAMS = ("stdout", "stderr", scribe.SIDECAR, scribe.EVENTS)
+_MIRROR_FDS = {"stdout": 1, "stderr": 2}
+
+
+class Stream:
+    """One stream: both ends of its pipe (or pty), held for the life of the keeper, and its ring's memory."""
+
+    __slots__ = ("capacity", "memory", "mirror", "name", "read", "write")
+
+    def __init__(self, name: str, read: int, write: int, memory: int, capacity: int, *, mirror: bool) -> None:
+        self.name = name
+        self.read = read
+        self.write = write
+        self.memory = memory
+        self.capacity = capacity
+        self.mirror = mirror
+
+
+def open_streams(logs: LogsPlan) -> dict[str, Stream]:
+    """Return the four streams, their pipes as large as we may have them."""
+    streams = {}
+    for name in STREAMS:
+        plan = logs["streams"].get(name)
+        if plan and plan["pty"]:
+            read, write = os.openpty()
+            os.set_inheritable(read, False)
+            os.set_inheritable(write, False)
+            _raw(write)
+            capacity = 4096
+        else:
+            read, write = os.pipe()
+            capacity = _enlarge(write)
+        size = logs["ring_bytes"] if plan else _SMALL_RING_BYTES
+        mirror = bool(plan and plan["mirror"]) and not _is_null(_MIRROR_FDS[name])
+        streams[name] = Stream(name, read, write, ring.create_memory(size), capacity, mirror=mirror)
+    return streams
+
+
+def _raw(fd: int) -> None:
+    """Leave line ends as the app writes them: a log is no terminal."""
+    import termios
+
+    attributes = termios.tcgetattr(fd)
+    attributes[1] &= ~termios.OPOST
+    termios.tcsetattr(fd, termios.TCSANOW, attributes)
+
+
+def _enlarge(fd: int) -> int:
+    """Ask for 1 MiB; without CAP_SYS_RESOURCE and past the user's quota the kernel refuses (pipe(7)), and 64 KiB stay."""
+    try:
+        return fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
+    except OSError:
+        return fcntl.fcntl(fd, fcntl.F_GETPIPE_SZ)
+
+
+def _is_null(fd: int) -> bool:
+    try:
+        return os.fstat(fd).st_rdev == os.stat("/dev/null").st_rdev
+    except OSError:
+        return True
+
+
+class ScribeProcess:
+    """The scribe as the keeper sees it: forked, never exec'd, replaced at once when it dies."""
+
+    def __init__(self, instance: Instance, logs: LogsPlan, streams: dict[str, Stream]) -> None:
+        self._instance = instance
+        self._logs = logs
+        self.streams = streams
+        self.pid = 0
+        self.channel: wire.Channel | None = None
+        self.restarts = 0
+        self.stats: dict[str, Json] = {}
+        self.started = ""
+
+    def start(self) -> None:
+        """Fork it. The child keeps its pipes, rings, channel, guard lock and the terminal, and nothing else of ours."""
+        ours, theirs = wire.pair()
+        keeper = os.getpid()
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, launch.ALL_SIGNALS)
+        self.pid = os.fork()
+        if self.pid == 0:
+            self._become(theirs, keeper)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        theirs.close()
+        self.channel = wire.Channel(ours)
+
+    def _become(self, channel: socket.socket, keeper: int) -> NoReturn:
+        try:
+            signal.set_wakeup_fd(-1)
+            pipes = [
+                scribe.Pipe(s.name, s.read, s.memory, s.capacity, _MIRROR_FDS[s.name] if s.mirror else -1)
+                for s in self.streams.values()
+            ]
+            keep = {0, 1, 2, channel.fileno(), self._instance.guard}
+            keep.update(s.read for s in self.streams.values())
+            keep.update(s.memory for s in self.streams.values())
+            for name in os.listdir("/proc/self/fd"):
+                if int(name) not in keep:
+                    _close(int(name))
+            process = scribe.Scribe(
+                channel, keeper, pipes, self._logs, self._instance.state_dir, self._instance.run
+            )
+            scribe.prepare()
+            signal.pthread_sigmask(signal.SIG_SETMASK, ())
+            process.run()
+            os._exit(0)
+        except BaseException as error:  # noqa: BLE001 # a child must never return into the keeper's code
+            print(f"pillion: the scribe failed: {type(error).__name__}: {error}", file=sys.stderr)
+        finally:
+            os._exit(1)
+
+    def close_channel(self) -> None:
+        """Forget the channel of a scribe that has ended."""
+        if self.channel is not None:
+            self.channel.close()
+            self.channel = None
+
+
+def _close(fd: int) -> None:
+    try:
+        os.close(fd)
+    except OSError:
+        return  # the descriptor of the listing itself
+
+
+def journal_of(streams: dict[str, Stream]) -> Journal:
+    """Return the journal that writes into the events stream."""
+    return Journal(streams[scribe.EVENTS].write)

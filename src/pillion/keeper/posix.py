@@ -1,0 +1,61 @@
+"""The few Linux calls that the standard library does not wrap."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+
+PR_SET_PDEATHSIG = 1
+PR_SET_CHILD_SUBREAPER = 36
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def prctl(option: int, value: int) -> None:
+    """Call prctl(2) with one argument. Raises OSError."""
+    if _libc.prctl(option, ctypes.c_ulong(value), 0, 0, 0) != 0:
+        errno = ctypes.get_errno()
+        raise OSError(errno, os.strerror(errno))
+
+
+def set_comm(name: str) -> None:
+    """Name this process in /proc/PID/comm, so that ps and top tell roles apart (15 characters at most)."""
+    with open("/proc/self/comm", "w") as comm:
+        comm.write(name[:15])
+
+
+def start_ticks(pid: int) -> int | None:
+    """Return the start time of `pid` in clock ticks since boot (proc(5), field 22), or None when it is gone.
+
+    With the pid it names a process for good: a pid alone may be another process a moment later.
+    """
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as stat:
+            fields = stat.read().rpartition(b")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    return int(fields[19])
+
+
+def children_of(pid: int) -> list[int]:
+    """Return the direct children of a process over all its threads; empty when it is gone."""
+    found: list[int] = []
+    try:
+        threads = os.listdir(f"/proc/{pid}/task")
+    except (FileNotFoundError, ProcessLookupError):
+        return found
+    for thread in threads:
+        try:
+            with open(f"/proc/{pid}/task/{thread}/children") as children:
+                found.extend(int(child) for child in children.read().split())
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+    return found
+
+
+def descendants_of(pid: int) -> list[int]:
+    """Return every living descendant of a process, parents before children."""
+    found = children_of(pid)
+    for child in found:
+        found.extend(children_of(child))
+    return found

@@ -1,0 +1,344 @@
+"""The scribe: owns the app's output, and guards the keeper.
+
+Three threads, each waiting for one kind of thing alone: this one for pipes and the keeper, the spooler for the disk, the
+mirrorer for the terminal. What the first reads is in shared memory at once, so neither of the others can hold the app up.
+"""
+
+from __future__ import annotations
+
+import _thread
+import os
+import select
+import signal
+import time
+
+from . import guard, posix
+from .mirror import Mirror, open_target
+from .quota import Quota
+from .ring import BLOCK, DROP_NEWEST, DROP_OLDEST, Ring
+from .wire import Channel
+from .writer import Spooler, StreamWriter
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import socket
+
+    from .plan import LogsPlan
+    from .wire import Message
+
+# Reads are paced under load: a pipe of 1 MiB holds far more than arrives in this time, and fewer, larger reads cost less.
+_PACE_S = 0.005
+_PACE_FROM_BYTES = 16 * 1024
+_STATS_EVERY_S = 1.0
+_SCRATCH_BYTES = 256 * 1024
+
+# The journal and the sidecar's own output have quotas of their own, so that neither can push the other or the app's out.
+_OWN_QUOTA_BYTES = 8 << 20
+APP_STREAMS = ("stdout", "stderr")
+EVENTS = "events"
+SIDECAR = "sidecar"
+
+
+class Pipe:
+    """What the scribe is given for one stream: the read end, the ring's memory, and the fd that it is mirrored to (-1: none)."""
+
+    __slots__ = ("capacity", "fd", "memory", "mirror_fd", "name")
+
+    def __init__(self, name: str, fd: int, memory: int, capacity: int, mirror_fd: int = -1) -> None:
+        self.name = name
+        self.fd = fd
+        self.memory = memory
+        self.capacity = capacity
+        self.mirror_fd = mirror_fd
+
+
+class _Input:
+    """One pipe being read into its ring."""
+
+    __slots__ = ("block", "ended", "fd", "full", "name", "pace_below", "paused", "ring")
+
+    def __init__(self, pipe: Pipe, ring: Ring, full: str) -> None:
+        self.name = pipe.name
+        self.fd = pipe.fd
+        self.ring = ring
+        self.full = full
+        self.paused = False
+        self.ended = False
+        # A read that found the pipe half full is followed by the next at once.
+        self.pace_below = pipe.capacity // 2
+
+    def read(self, scratch: bytearray) -> int:
+        """Read once; return the bytes read, 0 when there are none (or the ring blocks)."""
+        room = self.ring.reserve()
+        if room is None and self.full == BLOCK:
+            self.paused = True
+            return 0
+        try:
+            count = os.readv(self.fd, [scratch if room is None else room])
+        except BlockingIOError:
+            return 0
+        except OSError:
+            # EIO of a pty whose last writer has gone.
+            self.ended = True
+            return 0
+        if not count:
+            self.ended = True
+        elif room is None:
+            self.ring.skip(count)
+        else:
+            self.ring.commit(count, time.time_ns())
+        return count
+
+
+class Scribe:
+    """The process itself. `run` returns when the keeper says so, or when the keeper is dead and everything is cleaned up."""
+
+    def __init__(
+        self, channel: socket.socket, keeper_pid: int, pipes: list[Pipe], logs: LogsPlan, state_dir: str, run: str
+    ) -> None:
+        self._channel = Channel(channel)
+        self._keeper = os.pidfd_open(keeper_pid)
+        spool = f"{state_dir}/spool"
+        self._inputs: list[_Input] = []
+        writers: list[StreamWriter] = []
+        mirrors: list[Mirror] = []
+        limit = max(256 * 1024, logs["spool_bytes"] // 16)
+        for pipe in pipes:
+            plan = logs["streams"].get(pipe.name)
+            full = plan["full"] if plan else DROP_OLDEST
+            ring = Ring(pipe.memory, full)
+            os.set_blocking(pipe.fd, False)
+            self._inputs.append(_Input(pipe, ring, full))
+            directory = f"{spool}/{run}/{pipe.name}"
+            writer = StreamWriter(pipe.name, ring, directory, min(limit, _OWN_QUOTA_BYTES))
+            writers.append(writer)
+            target = open_target(pipe.mirror_fd) if pipe.mirror_fd >= 0 else None
+            if target is not None:
+                mirrors.append(Mirror(pipe.name, directory, target, writer.spooled))
+        positions = f"{state_dir}/positions"
+        fulls = {plan["full"] for plan in logs["streams"].values()}
+        full = next((f for f in (BLOCK, DROP_NEWEST) if f in fulls), DROP_OLDEST)
+        quotas = [
+            Quota(spool, frozenset(APP_STREAMS), logs["spool_bytes"], logs["spool_age_s"], full, positions),
+            Quota(spool, frozenset({EVENTS}), _OWN_QUOTA_BYTES, logs["spool_age_s"], DROP_OLDEST, positions),
+            Quota(spool, frozenset({SIDECAR}), _OWN_QUOTA_BYTES, logs["spool_age_s"], DROP_OLDEST, positions),
+        ]
+        self._spooler = Spooler(writers, quotas, run, logs["spool_bytes"])
+        self._mirrorer = Mirrorer(mirrors, {w.name: w for w in writers})
+        self._progress = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self._spooler.progress = [self._progress, self._mirrorer.wake]
+        self._poll = select.epoll()
+        self._tree = guard.Tree(run)
+        self._scratch = bytearray(_SCRATCH_BYTES)
+        self._reported: Message = {}
+        self._report_at_s = 0.0
+        self._stopping = False
+
+    def run(self) -> None:
+        """Read until told to finish, or until the keeper is dead."""
+        for source in self._inputs:
+            self._poll.register(source.fd, select.EPOLLIN)
+        self._poll.register(self._channel.fileno(), select.EPOLLIN)
+        self._poll.register(self._progress, select.EPOLLIN)
+        self._poll.register(self._keeper, select.EPOLLIN)
+        _thread.start_new_thread(self._spooler.run, ())
+        if self._mirrorer.mirrors:
+            _thread.start_new_thread(self._mirrorer.run, ())
+        os.eventfd_write(self._spooler.wake, 1)
+        self._channel.send({"op": "ready"})
+        while not self._stopping:
+            events = dict(self._poll.poll())
+            if self._keeper in events:
+                self._guard()
+                return
+            self._turn(events)
+
+    def _turn(self, events: dict[int, int]) -> None:
+        if self._progress in events:
+            os.eventfd_read(self._progress)
+            self._resume_blocked()
+        if self._channel.fileno() in events:
+            self._messages()
+        most = self._read_ready(events)
+        self._report(time.monotonic())
+        if most >= _PACE_FROM_BYTES:
+            time.sleep(_PACE_S)
+
+    def _read_ready(self, events: dict[int, int]) -> int:
+        """Read once from every pipe that has something; return the bytes by which the next read may be paced, 0 for at once."""
+        most = 0
+        for source in self._inputs:
+            if source.fd not in events:
+                continue
+            count = source.read(self._scratch)
+            if count >= source.pace_below:
+                most = -(1 << 40)
+            most += count
+            if source.paused or source.ended:
+                self._poll.unregister(source.fd)
+        if most:
+            os.eventfd_write(self._spooler.wake, 1)
+        return most
+
+    def _resume_blocked(self) -> None:
+        for source in self._inputs:
+            if source.paused and source.ring.reserve() is not None:
+                source.paused = False
+                self._poll.register(source.fd, select.EPOLLIN)
+
+    def _messages(self) -> None:
+        for message, fds in self._channel.receive():
+            for fd in fds:
+                os.close(fd)
+            op = message.get("op")
+            if op == "tree":
+                self._tree.update(message)
+            elif op == "ping":
+                self._channel.send({"op": "heartbeat", "stats": self.stats()})
+            elif op == "drain":
+                self._channel.send({"op": "drained", "id": message.get("id"), "complete": self.drain(_seconds(message))})
+            elif op == "finish":
+                self.drain(_seconds(message))
+                self._stopping = True
+        if self._channel.closed:
+            # The keeper is gone or going; its pidfd tells which, and the guard does the rest.
+            self._poll.unregister(self._channel.fileno())
+
+    def drain(self, bound_s: float) -> bool:
+        """Bring what is in the pipes to disk and terminal within `bound_s`; True when everything got there."""
+        deadline_s = time.monotonic() + bound_s
+        while self._read_all() and time.monotonic() < deadline_s:
+            os.eventfd_write(self._spooler.wake, 1)
+        os.eventfd_write(self._spooler.wake, 1)
+        self._mirrorer.finish()
+        while not self._is_drained():
+            left_s = deadline_s - time.monotonic()
+            if left_s <= 0:
+                return False
+            wait = select.poll()
+            wait.register(self._progress, select.POLLIN)
+            if wait.poll(min(left_s, 0.02) * 1000):
+                os.eventfd_read(self._progress)
+            self._read_all()
+        return True
+
+    def _read_all(self) -> bool:
+        busy = False
+        for source in self._inputs:
+            if not source.ended and source.read(self._scratch):
+                busy = True
+        return busy
+
+    def _is_drained(self) -> bool:
+        return all(source.ring.pending_bytes == 0 for source in self._inputs) and self._mirrorer.is_drained()
+
+    def _report(self, now_s: float) -> None:
+        """Tell the keeper what was lost or failed, when it changed, at most once a second."""
+        if now_s < self._report_at_s:
+            return
+        stats = self.stats()
+        if stats != self._reported:
+            self._reported = stats
+            self._report_at_s = now_s + _STATS_EVERY_S
+            self._channel.send({"op": "stats", "stats": stats})
+
+    def stats(self) -> Message:
+        """Return counters: bytes dropped by the ring and failures by stream, bytes not mirrored."""
+        return {
+            "dropped_bytes": {s.name: s.ring.dropped for s in self._inputs if s.ring.dropped},
+            "failures": {w.name: w.failure for w in self._spooler.streams if w.failure},
+            "mirror_lost_bytes": {m.name: m.lost for m in self._mirrorer.mirrors if m.lost},
+            "over_quota": self._spooler.over_quota,
+        }
+
+    def _guard(self) -> None:
+        """The keeper is dead: drain, end what it left, drain again."""
+        deadline_s = self._tree.terminate_app()
+        while not self._tree.app_is_gone():
+            if deadline_s is not None and time.monotonic() >= deadline_s:
+                self._tree.kill_app()
+                deadline_s = None
+            self._read_all()
+            os.eventfd_write(self._spooler.wake, 1)
+            time.sleep(0.02)
+        self._tree.journal(self._inputs_by_name(EVENTS))
+        self.drain(self._tree.drain_s)
+        self._tree.end_sidecar()
+        self._tree.clear()
+
+    def _inputs_by_name(self, name: str) -> Ring | None:
+        return next((source.ring for source in self._inputs if source.name == name), None)
+
+
+def _seconds(message: Message) -> float:
+    bound = message.get("bound_s")
+    return float(bound) if isinstance(bound, (int, float)) else 5.0
+
+
+class Mirrorer:
+    """The scribe's third thread: spool to terminal."""
+
+    def __init__(self, mirrors: list[Mirror], writers: dict[str, StreamWriter]) -> None:
+        self.mirrors = mirrors
+        self._writers = writers
+        self.wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self._last = False
+        self._idle = False
+
+    def run(self) -> None:
+        """Hand on for ever."""
+        poll = select.poll()
+        poll.register(self.wake, select.POLLIN)
+        while True:
+            now_s = time.monotonic()
+            busy = False
+            for mirror in self.mirrors:
+                busy |= mirror.step(self._writers[mirror.name].spooled, now_s, last=self._last)
+            if busy:
+                continue
+            self._idle = True
+            timeout_ms = self._prepare(poll, now_s)
+            for fd, _ in poll.poll(timeout_ms):
+                if fd == self.wake:
+                    os.eventfd_read(self.wake)
+            self._idle = False
+
+    def _prepare(self, poll: select.poll, now_s: float) -> float | None:
+        due = [m.prompt_due_s for m in self.mirrors if m.prompt_due_s is not None]
+        for mirror in self.mirrors:
+            if mirror.blocked:
+                poll.register(mirror.target, select.POLLOUT)
+            else:
+                try:
+                    poll.unregister(mirror.target)
+                except KeyError:
+                    continue
+        return max(0.0, (min(due) - now_s) * 1000) if due else None
+
+    def finish(self) -> None:
+        """From now on show unfinished lines too."""
+        self._last = True
+        os.eventfd_write(self.wake, 1)
+
+    def is_drained(self) -> bool:
+        """Whether every mirror has handed on what is on disk (or cannot)."""
+        return all(
+            m.closed or (m.position >= self._writers[m.name].spooled and not m.blocked and not m.unfinished)
+            for m in self.mirrors
+        )
+
+
+def prepare() -> None:
+    """Become the scribe: a session of its own, deaf to the signals that end others."""
+    os.setsid()
+    for number in (
+        signal.SIGTERM,
+        signal.SIGINT,
+        signal.SIGHUP,
+        signal.SIGUSR1,
+        signal.SIGUSR2,
+        signal.SIGQUIT,
+        signal.SIGPIPE,
+    ):
+        signal.signal(number, signal.SIG_IGN)
+    posix.set_comm("pillion-scribe")

@@ -1,0 +1,91 @@
+"""How agent and shipper are started: the interpreter, the code, the descriptors, and what they are told."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import sys
+
+from .launch import Launch
+from .tree import MARK, ROLE_MARK
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .cgroups import Group
+    from .component import Component
+    from .instance import Instance
+    from .output import Stream
+    from .plan import Plan, SidecarPlan
+    from .wire import Message
+
+# What the service manager said to us alone, and what would change how our own code behaves.
+_NOT_INHERITED = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES")
+_FIRST_FD = 3
+
+# Which of the instance's sockets a role serves.
+_SOCKETS = {"agent": ("api_unix", "api_tcp", "probe"), "shipper": ()}
+
+
+def command(role: str, python: str | None) -> list[str]:
+    """Return the command line of a sidecar process: our own interpreter and code, or those that another interpreter finds."""
+    call = f"from pillion.processes.{role} import main; sys.exit(main())"
+    if python is not None:
+        return [python, "-I", "-c", f"import sys; {call}"]
+    return [sys.executable, "-I", "-S", "-c", f"import sys; sys.path[:] = {sys.path!r}; {call}"]
+
+
+def sidecar_launch(
+    component: Component,
+    plan: Plan,
+    instance: Instance,
+    streams: dict[str, Stream],
+    group: Group,
+    control: socket.socket,
+    *,
+    passive: bool = False,
+    handover: socket.socket | None = None,
+    oom_score: str | None = None,
+    null: int,
+) -> Launch:
+    """Return how to start agent or shipper. `null` is /dev/null, its standard input."""
+    role = component.name
+    settings = sidecar_plan(plan, role)
+    fds = {0: null, 1: streams["sidecar"].write, 2: streams["sidecar"].write}
+    numbers = {}
+    sources = {"control": control, **{n: instance.sockets[n] for n in _SOCKETS[role] if n in instance.sockets}}
+    if handover is not None:
+        sources["handover"] = handover
+    for number, (name, sock) in enumerate(sources.items(), start=_FIRST_FD):
+        fds[number] = sock.fileno()
+        numbers[name] = number
+    place: Message = {
+        "v": 1,
+        "role": role,
+        "instance": instance.name,
+        "run": instance.run,
+        "runtime_dir": instance.runtime_dir,
+        "state_dir": instance.state_dir,
+        "heartbeat_s": settings["heartbeat_s"],
+        "passive": passive,
+        "fds": dict(numbers),
+    }
+    env = {k: v for k, v in os.environ.items() if k not in _NOT_INHERITED}
+    env[MARK] = instance.run
+    env[ROLE_MARK] = json.dumps(place)
+    open_files = settings["limits"].get("open_files")
+    return Launch(
+        command(role, component.python),
+        env,
+        fds,
+        procs_files=group.procs_files(),
+        open_files=open_files if isinstance(open_files, int) else None,
+        death_signal=int(signal.SIGTERM) if plan["app"]["on_keeper_death"] == "stop" else 0,
+        oom_score=oom_score,
+    )
+
+
+def sidecar_plan(plan: Plan, role: str) -> SidecarPlan:
+    """Return the plan of a role."""
+    return plan["agent"] if role == "agent" else plan["shipper"]

@@ -1,0 +1,111 @@
+"""The scribe's second thread: ring to disk. Whatever the disk does, only this thread waits for it."""
+
+from __future__ import annotations
+
+import os
+import time
+
+from .quota import Quota
+from .ring import Ring
+from .spool import SegmentWriter, segment_bytes, spooled_end
+
+# After a failed write (disk full, read-only) the next try.
+_RETRY_S = 0.5
+_QUOTA_EVERY_S = 10.0
+
+
+class StreamWriter:
+    """One stream on its way to disk. `spooled` is the offset up to which segments hold it, `failure` the last write error."""
+
+    def __init__(self, name: str, ring: Ring, directory: str, limit_bytes: int) -> None:
+        self.name = name
+        self.ring = ring
+        self.directory = directory
+        self.failure: str | None = None
+        self.spooled = spooled_end(directory)
+        self._limit = limit_bytes
+        self._recovered_to = self.spooled
+        self._writer: SegmentWriter | None = None
+
+    def step(self) -> bool:
+        """Write one batch; False when the ring holds nothing more or the disk refused."""
+        batch = self.ring.take(self._recovered_to)
+        if batch is None:
+            self.failure = None
+            return False
+        written = 0
+        try:
+            if self._writer is None:
+                self._writer = SegmentWriter(self.directory, self._limit)
+            written = self._writer.append(batch.data, batch.first)
+            self.failure = None
+        except OSError as error:
+            self.failure = f"cannot write {self.directory}: {error.strerror}"
+        finally:
+            self.ring.release(batch, written)
+        if written:
+            self.spooled = self.ring.written_to
+        return written > 0
+
+    @property
+    def path(self) -> str | None:
+        """The segment being written."""
+        return self._writer.path if self._writer else None
+
+
+class Spooler:
+    """All streams of an instance on their way to disk, with their quotas; `run` is the body of the thread."""
+
+    def __init__(self, streams: list[StreamWriter], quotas: list[Quota], run: str, spool_bytes: int) -> None:
+        self.streams = streams
+        self._quotas = quotas
+        self._run = run
+        self._limit = segment_bytes(spool_bytes)
+        self._since_quota = 0
+        self._quota_at_s = 0.0
+        self.wake = os.eventfd(0, os.EFD_CLOEXEC)
+        # Rises whenever something reached the disk: the mirror and a blocked reader wait for it.
+        self.progress: list[int] = []
+        self.over_quota = False
+
+    def run(self) -> None:
+        """Write for ever. Each round takes a batch of every stream in turn, so that none starves."""
+        while True:
+            os.eventfd_read(self.wake)
+            while self._round():
+                for fd in self.progress:
+                    os.eventfd_write(fd, 1)
+
+    def _round(self) -> bool:
+        now_s = time.monotonic()
+        if now_s >= self._quota_at_s or self.over_quota:
+            self._enforce(now_s)
+            if self.over_quota:
+                time.sleep(_RETRY_S)
+                return True
+        before = sum(s.spooled for s in self.streams)
+        busy = False
+        failed = False
+        for stream in self.streams:
+            busy |= stream.step()
+            failed |= stream.failure is not None
+        self._since_quota += sum(s.spooled for s in self.streams) - before
+        if self._since_quota >= self._limit:
+            self._quota_at_s = 0.0
+        if failed:
+            time.sleep(_RETRY_S)
+            return True
+        return busy
+
+    def _enforce(self, now_s: float) -> None:
+        self._quota_at_s = now_s + _QUOTA_EVERY_S
+        self._since_quota = 0
+        writing = {s.path for s in self.streams if s.path}
+        self.over_quota = False
+        for quota in self._quotas:
+            try:
+                if not quota.enforce(writing, time.time()):
+                    self.over_quota = True
+                quota.remove_empty_runs(self._run)
+            except OSError as error:
+                self.streams[0].failure = f"cannot keep the spool's quota: {error.strerror}"
