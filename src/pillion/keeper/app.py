@@ -17,7 +17,15 @@ if TYPE_CHECKING:
     from .plan import Plan
 
 # What was said to us and not to those below us: the service manager's notify socket and watchdog, and our own marks.
-_NOT_INHERITED = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", ROLE_MARK)
+_NOT_INHERITED = (
+    "NOTIFY_SOCKET",
+    "WATCHDOG_USEC",
+    "WATCHDOG_PID",
+    "LISTEN_PID",
+    "LISTEN_FDS",
+    "LISTEN_FDNAMES",
+    ROLE_MARK,
+)
 _FIRST_LISTEN_FD = 3
 
 
@@ -37,7 +45,9 @@ def foreground_terminal() -> int:
     return -1
 
 
-def environment(plan: Plan, instance: Instance, outer: dict[str, str], listen_fds: int) -> dict[str, str]:
+def environment(
+    plan: Plan, instance: Instance, outer: dict[str, str], listen_fds: int
+) -> dict[str, str]:
     """Return the app's environment: ours, what the settings say, and where its sidecar is."""
     app = plan["app"]
     env = {k: v for k, v in outer.items() if k not in _NOT_INHERITED}
@@ -63,7 +73,13 @@ def environment(plan: Plan, instance: Instance, outer: dict[str, str], listen_fd
 
 
 def app_launch(
-    plan: Plan, instance: Instance, streams: dict[str, Stream], group: Group, *, terminal: int, oom_score: str | None
+    plan: Plan,
+    instance: Instance,
+    streams: dict[str, Stream],
+    group: Group,
+    *,
+    terminal: int,
+    oom_score: str | None,
 ) -> Launch:
     """Return how to start the app. Raises Failure when the user or group of the settings does not exist."""
     app = plan["app"]
@@ -80,7 +96,9 @@ def app_launch(
         workdir=app["workdir"],
         ids=lookup_ids(app["user"], app["group"]),
         open_files=open_files if isinstance(open_files, int) else None,
-        death_signal=int(stop_signal(app["stop_signal"])) if app["on_keeper_death"] == "stop" else 0,
+        death_signal=int(stop_signal(app["stop_signal"]))
+        if app["on_keeper_death"] == "stop"
+        else 0,
         foreground=terminal,
         oom_score=oom_score,
         listen_fds=bool(listen_fds),

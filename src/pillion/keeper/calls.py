@@ -6,7 +6,8 @@ import os
 import resource
 import signal
 
-from . import cgroups, component as parts
+from . import cgroups
+from . import component as parts
 from .app import stop_signal
 from .upgrade import Upgrade
 
@@ -76,7 +77,11 @@ class Calls:
         method = self._methods.get(str(message.get("method")))
         params = message.get("params")
         if method is None:
-            reply.error(404, "No such method", f"cannot call {message.get('method')}: the keeper has no such method")
+            reply.error(
+                404,
+                "No such method",
+                f"cannot call {message.get('method')}: the keeper has no such method",
+            )
             return
         try:
             method(reply, params if isinstance(params, dict) else {})
@@ -127,7 +132,9 @@ class Calls:
         component = self._keeper.components.get(name)
         if component is None:
             names = ", ".join(self._keeper.components)
-            raise Refused(404, "No such component", f"cannot find component {name}; there are {names}")
+            raise Refused(
+                404, "No such component", f"cannot find component {name}; there are {names}"
+            )
         return component
 
     def _when_changed(self, component: Component, then: Callable[[], None]) -> None:
@@ -143,8 +150,12 @@ class Calls:
         component = self._component(params)
         self._refuse_while_stopping()
         if component.process is not None:
-            raise Refused(409, "Already running", f"cannot start {component.name}: it runs as pid {component.process.pid}")
-        self._keeper.restart_component(component)
+            raise Refused(
+                409,
+                "Already running",
+                f"cannot start {component.name}: it runs as pid {component.process.pid}",
+            )
+        self._keeper.exits.restart_component(component)
         reply.result(component.view())
 
     def _stop(self, reply: Reply, params: Message) -> None:
@@ -158,7 +169,7 @@ class Calls:
         def again() -> None:
             component.restarts += 1
             component.failures = 0
-            self._keeper.restart_component(component)
+            self._keeper.exits.restart_component(component)
             reply.result(component.view())
 
         self._end(component, again)
@@ -194,7 +205,9 @@ class Calls:
         def kill() -> None:
             if component.process is process:
                 process.killed_because = f"did not stop within {bound_s:g} s"
-                process.group.kill() if process.group.tracked else keeper.kill_pid(process.pid, signal.SIGKILL)
+                process.group.kill() if process.group.tracked else keeper.kill_pid(
+                    process.pid, signal.SIGKILL
+                )
 
         process.timers.append(keeper.loop.after(bound_s, kill))
 
@@ -204,10 +217,14 @@ class Calls:
         try:
             number = stop_signal(name)
         except KeyError:
-            raise Refused(422, "No such signal", f"cannot send {name}: no such signal; try HUP, USR1, USR2") from None
+            raise Refused(
+                422, "No such signal", f"cannot send {name}: no such signal; try HUP, USR1, USR2"
+            ) from None
         process = component.process
         if process is None:
-            raise Refused(409, "Not running", f"cannot signal {component.name}: it is {component.state}")
+            raise Refused(
+                409, "Not running", f"cannot signal {component.name}: it is {component.state}"
+            )
         if component is self._keeper.app:
             self._keeper.signal_app(number)
         else:
@@ -222,9 +239,17 @@ class Calls:
         limits: LimitsPlan = {**component.limits}
         for key, value in wanted.items():
             if key not in _LIMIT_NAMES:
-                raise Refused(422, "No such limit", f"cannot limit {key}; there are {', '.join(_LIMIT_NAMES)}")
-            if value is not None and (isinstance(value, bool) or not isinstance(value, (int, float)) or value <= 0):
-                raise Refused(422, "No limit", f"cannot limit {key} to {value}: a positive number is needed, or null to lift it")
+                raise Refused(
+                    422, "No such limit", f"cannot limit {key}; there are {', '.join(_LIMIT_NAMES)}"
+                )
+            if value is not None and (
+                isinstance(value, bool) or not isinstance(value, (int, float)) or value <= 0
+            ):
+                raise Refused(
+                    422,
+                    "No limit",
+                    f"cannot limit {key} to {value}: a positive number is needed, or null to lift it",
+                )
             _set(limits, key, value)
         process = component.process
         if process is not None:
@@ -235,7 +260,12 @@ class Calls:
                 process.group.apply(component.limits)
                 raise Refused(409, "Limit refused", str(refused)) from refused
         component.limits = limits
-        self._keeper.event("limits", component.name, "changed", {k: v for k, v in wanted.items() if isinstance(v, (int, float))})
+        self._keeper.event(
+            "limits",
+            component.name,
+            "changed",
+            {k: v for k, v in wanted.items() if isinstance(v, (int, float))},
+        )
         self._keeper.push_state()
         reply.result(component.view())
 
@@ -243,27 +273,41 @@ class Calls:
         process = component.process
         if process is None or count is None:
             return
-        pids = self._keeper.app_pids(process) if component is self._keeper.app else [process.pid]
+        pids = (
+            self._keeper.exits.app_pids(process) if component is self._keeper.app else [process.pid]
+        )
         for pid in pids:
             try:
                 resource.prlimit(pid, resource.RLIMIT_NOFILE, (count, count))
             except ProcessLookupError:
                 continue
             except (PermissionError, ValueError) as error:
-                raise cgroups.LimitRefused(f"cannot limit open files of pid {pid} to {count}: {error}") from error
+                raise cgroups.LimitRefused(
+                    f"cannot limit open files of pid {pid} to {count}: {error}"
+                ) from error
 
     def _upgrade(self, reply: Reply, params: Message) -> None:
         self._refuse_while_stopping()
         keeper = self._keeper
         if keeper.upgrade is not None:
-            raise Refused(409, "Upgrade under way", "cannot upgrade: another upgrade is under way; wait for it")
+            raise Refused(
+                409,
+                "Upgrade under way",
+                "cannot upgrade: another upgrade is under way; wait for it",
+            )
         python, names, drain = params.get("python"), params.get("components"), params.get("drain_s")
-        wanted = [str(n) for n in names] if isinstance(names, list) and names else ["shipper", "agent"]
+        wanted = (
+            [str(n) for n in names] if isinstance(names, list) and names else ["shipper", "agent"]
+        )
         if wanted == ["keeper"]:
             keeper.replace_self(python if isinstance(python, str) else None, reply)
             return
         if unknown := [n for n in wanted if n not in ("agent", "shipper")]:
-            raise Refused(422, "Cannot upgrade", f"cannot upgrade {', '.join(unknown)}: there are agent, shipper and keeper")
+            raise Refused(
+                422,
+                "Cannot upgrade",
+                f"cannot upgrade {', '.join(unknown)}: there are agent, shipper and keeper",
+            )
         # The agent last: it is the one that answers.
         wanted.sort(key=lambda n: n == "agent")
 
@@ -271,7 +315,9 @@ class Calls:
             if error is None:
                 reply.result({"upgraded": upgraded})
             else:
-                reply.error(500, "Upgrade failed", f"cannot upgrade: {error}; the old version carries on")
+                reply.error(
+                    500, "Upgrade failed", f"cannot upgrade: {error}; the old version carries on"
+                )
 
         keeper.upgrade = Upgrade(
             keeper, wanted, python if isinstance(python, str) else None,
@@ -290,7 +336,7 @@ class Calls:
 
     def _app_ready(self, reply: Reply, params: Message) -> None:
         del params
-        self._keeper.app_is_ready()
+        self._keeper.starter.app_is_ready()
         reply.result({})
 
     def _shutdown(self, reply: Reply, params: Message) -> None:
@@ -303,7 +349,7 @@ class Calls:
         self._keeper.trial_exited(pid, code)
 
 
-def _set(limits: LimitsPlan, key: str, value: int | float | None) -> None:
+def _set(limits: LimitsPlan, key: str, value: float | None) -> None:
     if key == "cpu":
         limits["cpu"] = None if value is None else float(value)
     elif key == "memory":

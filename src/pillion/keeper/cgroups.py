@@ -12,6 +12,7 @@ import signal
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .plan import LimitsPlan
+    from .wire import Json
 
 V2 = "cgroup-v2"
 V1 = "cgroup-v1"
@@ -91,7 +92,11 @@ def detect(proc: str = "/proc/self") -> Hierarchies:
         own = _own(mount, v1_paths.get(controller, "/"))
         if own:
             v1[controller] = own
-    controllers = frozenset(_read(f"{v2}/cgroup.controllers").split()) & frozenset(_V2_CONTROLLERS) if v2 else frozenset()
+    controllers = (
+        frozenset(_read(f"{v2}/cgroup.controllers").split()) & frozenset(_V2_CONTROLLERS)
+        if v2
+        else frozenset()
+    )
     return Hierarchies(v2, controllers, v1)
 
 
@@ -290,10 +295,20 @@ class Group:
         self._put(f"{self.v2}/memory.oom.group", "1")
         # Swap would only make the limit slow.
         self._put(f"{self.v2}/memory.swap.max", "0" if memory is not None else "max")
-        self._put(f"{self.v2}/memory.max", "max" if memory is None else str(memory), "memory", wanted=memory is not None)
+        self._put(
+            f"{self.v2}/memory.max",
+            "max" if memory is None else str(memory),
+            "memory",
+            wanted=memory is not None,
+        )
         quota = "max" if cpu is None else str(int(cpu * _CPU_PERIOD_US))
         self._put(f"{self.v2}/cpu.max", f"{quota} {_CPU_PERIOD_US}", "cpu", wanted=cpu is not None)
-        self._put(f"{self.v2}/pids.max", "max" if processes is None else str(processes), "processes", wanted=processes is not None)
+        self._put(
+            f"{self.v2}/pids.max",
+            "max" if processes is None else str(processes),
+            "processes",
+            wanted=processes is not None,
+        )
 
     def _apply_v1(self, limits: LimitsPlan) -> None:
         memory, cpu, processes = limits.get("memory"), limits.get("cpu"), limits.get("processes")
@@ -313,7 +328,9 @@ class Group:
         self._put(f"{self.v1.get('cpu')}/cpu.cfs_period_us", str(_CPU_PERIOD_US))
         self._put(f"{self.v1.get('cpu')}/cpu.cfs_quota_us", quota, "cpu", wanted=cpu is not None)
         count = "max" if processes is None else str(processes)
-        self._put(f"{self.v1.get('pids')}/pids.max", count, "processes", wanted=processes is not None)
+        self._put(
+            f"{self.v1.get('pids')}/pids.max", count, "processes", wanted=processes is not None
+        )
 
     @staticmethod
     def _put(path: str, value: str, what: str = "", *, wanted: bool = False) -> None:
@@ -321,12 +338,17 @@ class Group:
             _write(path, value)
         except OSError as error:
             if wanted:
-                raise LimitRefused(f"cannot limit {what} to {value}: {path}: {error.strerror}") from error
+                raise LimitRefused(
+                    f"cannot limit {what} to {value}: {path}: {error.strerror}"
+                ) from error
 
     def memory(self) -> int | None:
         """Return the bytes in use that the limit counts, page cache that can be given back left out; None where nobody counts."""
         if self.v2_controls:
-            used, inactive = _number(f"{self.v2}/memory.current"), _keyed(_read(f"{self.v2}/memory.stat"), "inactive_file")
+            used, inactive = (
+                _number(f"{self.v2}/memory.current"),
+                _keyed(_read(f"{self.v2}/memory.stat"), "inactive_file"),
+            )
         elif directory := self.v1.get("memory"):
             used = _number(f"{directory}/memory.usage_in_bytes")
             inactive = _keyed(_read(f"{directory}/memory.stat"), "total_inactive_file")
@@ -379,14 +401,15 @@ class Group:
 
     def remove(self) -> bool:
         """Remove the group. False when something still lives there."""
-        return all([remove_tree(d) for d in [*([self.v2] if self.v2 else []), *self.v1.values()]])
+        removed = [remove_tree(d) for d in [*([self.v2] if self.v2 else []), *self.v1.values()]]
+        return all(removed)
 
-    def dump(self) -> dict[str, object]:
+    def dump(self) -> dict[str, Json]:
         """Return the group as JSON values."""
-        return {"v2": self.v2, "v1": self.v1, "v2_controls": self.v2_controls}
+        return {"v2": self.v2, "v1": dict(self.v1), "v2_controls": self.v2_controls}
 
     @staticmethod
-    def load(data: dict[str, object]) -> Group:
+    def load(data: dict[str, Json]) -> Group:
         """Return the group that `dump` described."""
         v2, v1 = data.get("v2"), data.get("v1")
         return Group(

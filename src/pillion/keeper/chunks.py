@@ -60,7 +60,9 @@ def read_segment_header(buffer: Buffer) -> tuple[int, int] | None:
     return first_offset, created_ns
 
 
-def put_chunk_header(buffer: bytearray | memoryview, at: int, length: int, offset: int, time_ns: int) -> None:
+def put_chunk_header(
+    buffer: bytearray | memoryview, at: int, length: int, offset: int, time_ns: int
+) -> None:
     """Write the header of a chunk whose `length` payload bytes already stand behind it in `buffer`."""
     payload_at = at + CHUNK_HEADER_BYTES
     _CHECKED.pack_into(buffer, at + _CHECKED_AT, length, 0, offset, time_ns)

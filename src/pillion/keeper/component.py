@@ -33,7 +33,9 @@ class Process:
         "retired", "started", "started_s", "stats", "timers", "version",
     )  # fmt: skip
 
-    def __init__(self, pid: int, group: Group, heart: Heart, channel: Channel | None, report: int) -> None:
+    def __init__(
+        self, pid: int, group: Group, heart: Heart, channel: Channel | None, report: int
+    ) -> None:
         self.pid = pid
         self.group = group
         self.heart = heart
@@ -94,14 +96,13 @@ class Component:
         usage: dict[str, Json] = {}
         if process is not None:
             group = process.group
-            for key, value in (
-                ("memory", group.memory()),
-                ("memory_peak", group.memory_peak()),
-                ("cpu_s", group.cpu_s()),
-                ("processes", len(group.pids()) if group.tracked else None),
-            ):
-                if value is not None:
-                    usage[key] = value
+            counted = {
+                "memory": group.memory(),
+                "memory_peak": group.memory_peak(),
+                "cpu_s": group.cpu_s(),
+                "processes": len(group.pids()) if group.tracked else None,
+            }
+            usage = {key: value for key, value in counted.items() if value is not None}
         return {
             "name": self.name,
             "state": self.state,
@@ -147,7 +148,13 @@ def load_process(data: dict[str, Json]) -> Process:
     assert isinstance(fd, int)
     channel = Channel(socket.socket(fileno=fd)) if fd >= 0 else None
     limit, misses = (int(str(n)) for n in heart)
-    process = Process(int(str(data["pid"])), Group.load(dict(group)), Heart(limit, misses), channel, int(str(data["report"])))
+    process = Process(
+        int(str(data["pid"])),
+        Group.load(dict(group)),
+        Heart(limit, misses),
+        channel,
+        int(str(data["report"])),
+    )
     process.started = str(data["started"])
     process.started_s = float(str(data["started_s"]))
     process.ready = bool(data["ready"])

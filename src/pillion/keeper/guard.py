@@ -99,7 +99,10 @@ class Tree:
         for group in self._sidecar:
             tree.signal_all(tree.component_pids(group, self._run, sidecar=True), signal.SIGTERM)
         for group in self._sidecar:
-            while tree.component_pids(group, self._run, sidecar=True) and time.monotonic() < deadline_s:
+            while (
+                tree.component_pids(group, self._run, sidecar=True)
+                and time.monotonic() < deadline_s
+            ):
                 time.sleep(0.02)
             tree.kill_until_gone(group, self._run, _KILL_BOUND_S, sidecar=True)
 
@@ -107,7 +110,12 @@ class Tree:
         """Remove the control groups and the files by which others find a living instance."""
         for base in self._bases:
             remove_tree(base)
-        for name in (places.INSTANCE_FILE, places.API_SOCKET, places.KEEPER_SOCKET, places.NOTIFY_SOCKET):
+        for name in (
+            places.INSTANCE_FILE,
+            places.API_SOCKET,
+            places.KEEPER_SOCKET,
+            places.NOTIFY_SOCKET,
+        ):
             try:
                 os.unlink(f"{self._runtime_dir}/{name}")
             except FileNotFoundError:

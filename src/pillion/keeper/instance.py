@@ -29,7 +29,8 @@ class Busy(Failure):
 
     def __init__(self, name: str, pid: object) -> None:
         super().__init__(
-            f"cannot start instance {name}: it is running already (keeper pid {pid}); choose another --name or stop it", 1
+            f"cannot start instance {name}: it is running already (keeper pid {pid}); choose another --name or stop it",
+            1,
         )
 
 
@@ -54,9 +55,15 @@ class Instance:
     def bind(self, api: ApiPlan, *, app_uid: int | None) -> None:
         """Bind every listening socket, once for the life of the instance. Raises Failure with who holds an address."""
         shared = app_uid is not None and app_uid != os.getuid()
-        self.sockets["api_unix"] = _listen_unix(self.path(places.API_SOCKET), 0o666 if shared else 0o600)
-        self.sockets["keeper"] = _listen_unix(self.path(places.KEEPER_SOCKET), 0o600, socket.SOCK_SEQPACKET)
-        self.sockets["notify"] = notify.bind(self.path(places.NOTIFY_SOCKET), 0o666 if shared else 0o600)
+        self.sockets["api_unix"] = _listen_unix(
+            self.path(places.API_SOCKET), 0o666 if shared else 0o600
+        )
+        self.sockets["keeper"] = _listen_unix(
+            self.path(places.KEEPER_SOCKET), 0o600, socket.SOCK_SEQPACKET
+        )
+        self.sockets["notify"] = notify.bind(
+            self.path(places.NOTIFY_SOCKET), 0o666 if shared else 0o600
+        )
         if api["listen"]:
             self.sockets["api_tcp"] = _listen_tcp(api["listen"], "api.listen")
         if api["probe_listen"]:
@@ -121,7 +128,10 @@ def claim(name: str, *, exact: bool) -> Instance:
         instance.guard = _wait_for_guard(runtime_dir)
         empty_leftovers(runtime_dir)
         return instance
-    raise Failure(f"cannot start instance {name}: {_NUMBERED_NAMES} of that name are running; choose another --name", 1)
+    raise Failure(
+        f"cannot start instance {name}: {_NUMBERED_NAMES} of that name are running; choose another --name",
+        1,
+    )
 
 
 def _lock(runtime_dir: str) -> int | None:
@@ -148,10 +158,16 @@ def _make_directory(path: str) -> None:
         os.makedirs(path, mode=0o700, exist_ok=True)
         owner = os.stat(path).st_uid
     except OSError as error:
-        variable = "PILLION_RUNTIME_DIR" if path.startswith(places.runtime_root()) else "PILLION_STATE_DIR"
-        raise Failure(f"cannot make {path}: {error.strerror}; set {variable} to a directory of yours", 1) from error
+        variable = (
+            "PILLION_RUNTIME_DIR" if path.startswith(places.runtime_root()) else "PILLION_STATE_DIR"
+        )
+        raise Failure(
+            f"cannot make {path}: {error.strerror}; set {variable} to a directory of yours", 1
+        ) from error
     if owner != os.geteuid():
-        raise Failure(f"cannot use {path}: it belongs to uid {owner}; remove it or set PILLION_RUNTIME_DIR", 1)
+        raise Failure(
+            f"cannot use {path}: it belongs to uid {owner}; remove it or set PILLION_RUNTIME_DIR", 1
+        )
 
 
 def _refuse_memory_file_system(path: str) -> None:
@@ -163,7 +179,8 @@ def _refuse_memory_file_system(path: str) -> None:
             left, _, right = line.partition(" - ")
             if left.split()[2] == number and right.split()[0] in _MEMORY_FILE_SYSTEMS:
                 raise Failure(
-                    f"cannot keep the spool in {path}: it is in memory ({right.split()[0]}); set PILLION_STATE_DIR to a disk", 1
+                    f"cannot keep the spool in {path}: it is in memory ({right.split()[0]}); set PILLION_STATE_DIR to a disk",
+                    1,
                 )
 
 
@@ -174,7 +191,9 @@ def _wait_for_guard(runtime_dir: str) -> int:
     path = f"{runtime_dir}/{places.GUARD_LOCK}"
     while (fd := places.take_lock(path)) is None:
         if time.monotonic() >= deadline_s:
-            raise Failure(f"cannot start: the scribe of the run before still holds {path}; end it by hand", 1)
+            raise Failure(
+                f"cannot start: the scribe of the run before still holds {path}; end it by hand", 1
+            )
         if not told:
             print("pillion: waiting for the run before to be cleaned up", file=sys.stderr)
             told = True
@@ -224,7 +243,11 @@ def _listen_unix(path: str, mode: int, kind: int = socket.SOCK_STREAM) -> socket
     try:
         sock.bind(path)
     except OSError as error:
-        hint = "; the path is too long (107 bytes at most), set PILLION_RUNTIME_DIR to a shorter one" if len(path) > 107 else ""
+        hint = (
+            "; the path is too long (107 bytes at most), set PILLION_RUNTIME_DIR to a shorter one"
+            if len(path) > 107
+            else ""
+        )
         raise Failure(f"cannot listen on {path}: {error}{hint}", 1) from error
     os.chmod(path, mode)
     sock.listen(BACKLOG)
@@ -248,8 +271,14 @@ def _listen_tcp(address: str, setting: str) -> socket.socket:
         sock.bind((host, port))
         sock.listen(BACKLOG)
     except (OSError, ValueError) as error:
-        reason = "already in use" if isinstance(error, OSError) and error.errno == errno.EADDRINUSE else str(error)
-        raise Failure(f"cannot listen on {address}: {reason}; set {setting} or stop the other", 1) from error
+        reason = (
+            "already in use"
+            if isinstance(error, OSError) and error.errno == errno.EADDRINUSE
+            else str(error)
+        )
+        raise Failure(
+            f"cannot listen on {address}: {reason}; set {setting} or stop the other", 1
+        ) from error
     return sock
 
 

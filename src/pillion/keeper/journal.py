@@ -30,7 +30,9 @@ class Journal:
         self.fd = fd
         self.dropped = 0
 
-    def event(self, kind: str, component: str, reason: str, data: dict[str, Json] | None = None) -> None:
+    def event(
+        self, kind: str, component: str, reason: str, data: dict[str, Json] | None = None
+    ) -> None:
         """Enter one event. Never waits, never raises."""
         entry: dict[str, Json] = {
             "time": timestamp(),

@@ -89,7 +89,10 @@ def start(launch: Launch) -> tuple[int, int]:
         os.close(report_read)
         os.close(report_write)
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        raise Failure(f"cannot start {launch.argv[0]}: {error.strerror}; raise the limit of processes", NOT_EXECUTABLE) from error
+        raise Failure(
+            f"cannot start {launch.argv[0]}: {error.strerror}; raise the limit of processes",
+            NOT_EXECUTABLE,
+        ) from error
     if pid == 0:
         _become(launch, keeper, report_write)
     os.close(report_write)
@@ -151,7 +154,7 @@ def _become(launch: Launch, keeper: int, report: int) -> NoReturn:
         for number in _CHANGED:
             signal.signal(number, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
-        os.execvpe(launch.argv[0], launch.argv, env)
+        os.execvpe(launch.argv[0], launch.argv, env)  # noqa: S606 # no shell is the point
     except OSError as error:
         text = f"{error.errno or 0}\0{stage}\0{launch.argv[0]}"
         os.write(report, text.encode(errors="replace")[:1000])
@@ -196,7 +199,9 @@ def explain(report: bytes) -> Failure:
     reason = os.strerror(errno) if errno else "unexpected error"
     if stage == "start" and errno == 2:
         found = os.path.exists(what) if "/" in what else False
-        reason = "its interpreter is missing (first line of the script)" if found else "no such command"
+        reason = (
+            "its interpreter is missing (first line of the script)" if found else "no such command"
+        )
         return Failure(f"cannot start {what}: {reason}", NOT_FOUND)
     remedy = "; make it executable (chmod +x)" if errno == 13 and stage == "start" else ""
     return Failure(f"cannot {stage} {what}: {reason}{remedy}", NOT_EXECUTABLE)
@@ -210,13 +215,21 @@ def lookup_ids(user: str | None, group: str | None) -> tuple[int, int, list[int]
     import pwd
 
     try:
-        entry = pwd.getpwuid(os.getuid() if user is None else int(user)) if user is None or user.isdigit() else pwd.getpwnam(user)
+        entry = (
+            pwd.getpwuid(os.getuid() if user is None else int(user))
+            if user is None or user.isdigit()
+            else pwd.getpwnam(user)
+        )
     except KeyError:
-        raise Failure(f"cannot run the app as {user}: no such user; set app.user", NOT_EXECUTABLE) from None
+        raise Failure(
+            f"cannot run the app as {user}: no such user; set app.user", NOT_EXECUTABLE
+        ) from None
     gid = entry.pw_gid
     if group is not None:
         try:
             gid = int(group) if group.isdigit() else grp.getgrnam(group).gr_gid
         except KeyError:
-            raise Failure(f"cannot run the app as group {group}: no such group; set app.group", NOT_EXECUTABLE) from None
+            raise Failure(
+                f"cannot run the app as group {group}: no such group; set app.group", NOT_EXECUTABLE
+            ) from None
     return entry.pw_uid, gid, os.getgrouplist(entry.pw_name, gid)

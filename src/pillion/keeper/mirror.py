@@ -28,7 +28,9 @@ def open_target(fd: int) -> int | None:
     if stat.S_ISREG(mode):
         return os.dup(fd)
     try:
-        return os.open(f"/proc/self/fd/{fd}", os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+        return os.open(
+            f"/proc/self/fd/{fd}", os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+        )
     except OSError:
         # A socket cannot be opened anew, and a pipe that another user made may not be: share its description.
         own = os.dup(fd)

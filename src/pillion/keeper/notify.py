@@ -78,7 +78,9 @@ def receive(sock: socket.socket, accept: Callable[[int, int], bool], state: Stat
     while True:
         try:
             data, ancillary, _, _ = sock.recvmsg(
-                _MAX_DATAGRAM_BYTES, socket.CMSG_SPACE(12) + socket.CMSG_SPACE(4 * _MAX_FDS), socket.MSG_CMSG_CLOEXEC
+                _MAX_DATAGRAM_BYTES,
+                socket.CMSG_SPACE(12) + socket.CMSG_SPACE(4 * _MAX_FDS),
+                socket.MSG_CMSG_CLOEXEC,
             )
         except BlockingIOError:
             return changed

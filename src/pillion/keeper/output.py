@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import os
 import signal
-import socket
 import sys
 
 from . import launch, ring, scribe, wire
@@ -13,6 +12,7 @@ from .journal import Journal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import socket
     from typing import NoReturn
 
     from .instance import Instance
@@ -30,7 +30,9 @@ class Stream:
 
     __slots__ = ("capacity", "memory", "mirror", "name", "read", "write")
 
-    def __init__(self, name: str, read: int, write: int, memory: int, capacity: int, *, mirror: bool) -> None:
+    def __init__(
+        self, name: str, read: int, write: int, memory: int, capacity: int, *, mirror: bool
+    ) -> None:
         self.name = name
         self.read = read
         self.write = write
@@ -112,7 +114,9 @@ class ScribeProcess:
         try:
             signal.set_wakeup_fd(-1)
             pipes = [
-                scribe.Pipe(s.name, s.read, s.memory, s.capacity, _MIRROR_FDS[s.name] if s.mirror else -1)
+                scribe.Pipe(
+                    s.name, s.read, s.memory, s.capacity, _MIRROR_FDS[s.name] if s.mirror else -1
+                )
                 for s in self.streams.values()
             ]
             keep = {0, 1, 2, channel.fileno(), self._instance.guard}

@@ -22,7 +22,14 @@ class Segment:
     __slots__ = ("bytes", "end", "first", "modified_s", "path", "run", "stream")
 
     def __init__(
-        self, path: str, run: str, stream: str, first: int, end: int | None, size: int, modified_s: float
+        self,
+        path: str,
+        run: str,
+        stream: str,
+        first: int,
+        end: int | None,
+        size: int,
+        modified_s: float,
     ) -> None:
         self.path = path
         self.run = run
@@ -61,14 +68,20 @@ def list_segments(spool: str, streams: frozenset[str]) -> list[Segment]:
             if stream not in streams:
                 continue
             directory = f"{spool}/{run}/{stream}"
-            offsets = sorted((o, n) for n in _names(directory) if (o := segment_offset(n)) is not None)
+            offsets = sorted(
+                (o, n) for n in _names(directory) if (o := segment_offset(n)) is not None
+            )
             for i, (first, name) in enumerate(offsets):
                 try:
                     stat = os.stat(f"{directory}/{name}")
                 except FileNotFoundError:
                     continue
                 end = offsets[i + 1][0] if i + 1 < len(offsets) else None
-                found.append(Segment(f"{directory}/{name}", run, stream, first, end, stat.st_size, stat.st_mtime))
+                found.append(
+                    Segment(
+                        f"{directory}/{name}", run, stream, first, end, stat.st_size, stat.st_mtime
+                    )
+                )
     return found
 
 
@@ -92,7 +105,8 @@ def shipped(segments: Iterable[Segment], positions_dir: str) -> list[Segment]:
     return [
         s
         for s in segments
-        if s.end is not None and all(_position(positions, s.run, s.stream) >= s.end for positions in sinks)
+        if s.end is not None
+        and all(_position(positions, s.run, s.stream) >= s.end for positions in sinks)
     ]
 
 
@@ -106,7 +120,13 @@ class Quota:
     """Keeps one group of streams within its size and age. Every call may wait for the disk."""
 
     def __init__(
-        self, spool: str, streams: frozenset[str], quota_bytes: int, age_s: float, full: str, positions_dir: str
+        self,
+        spool: str,
+        streams: frozenset[str],
+        quota_bytes: int,
+        age_s: float,
+        full: str,
+        positions_dir: str,
     ) -> None:
         self._spool = spool
         self._streams = streams
@@ -135,7 +155,9 @@ class Quota:
         """Remove the directories of earlier runs that hold no segment any more."""
         for run in sorted(_names(self._spool))[:_MAX_RUNS]:
             directory = f"{self._spool}/{run}"
-            if run == current or any(_names(f"{directory}/{stream}") for stream in _names(directory)):
+            if run == current or any(
+                _names(f"{directory}/{stream}") for stream in _names(directory)
+            ):
                 continue
             for stream in _names(directory):
                 path = f"{directory}/{stream}"

@@ -48,7 +48,9 @@ def backoff_s(policy: RestartPlan, failures: int, random: float) -> float:
     return delay * (1 + policy["jitter"] * (2 * random - 1))
 
 
-def decide(policy: RestartPlan, failures: int, *, success: bool, ran_s: float, random: float) -> Decision:
+def decide(
+    policy: RestartPlan, failures: int, *, success: bool, ran_s: float, random: float
+) -> Decision:
     """Decide after an exit. `failures` counts restarts since the last run of at least `reset_after_s`."""
     mode = policy["policy"]
     if mode == "never" or (mode == "on-failure" and success):
@@ -57,7 +59,12 @@ def decide(policy: RestartPlan, failures: int, *, success: bool, ran_s: float, r
     failures = 1 if healthy else failures + 1
     limit = policy["limit"]
     if limit and failures > limit:
-        return Decision(FAILED, failures, 0.0, f"gave up after {limit} restarts without a run of {policy['reset_after_s']:g} s")
+        return Decision(
+            FAILED,
+            failures,
+            0.0,
+            f"gave up after {limit} restarts without a run of {policy['reset_after_s']:g} s",
+        )
     delay_s = backoff_s(policy, failures, random)
     if healthy and policy is SIDECAR_POLICY:
         delay_s = 0.0

@@ -91,8 +91,16 @@ class Ring:
 
     def _recover(self) -> None:
         for slab in self._slabs:
-            sequence, first, used, written, sealed = _ENTRY.unpack_from(self._view, _HEAD.size + slab.index * _ENTRY.size)
-            slab.sequence, slab.first, slab.used, slab.written, slab.sealed = sequence, first, used, written, bool(sealed)
+            sequence, first, used, written, sealed = _ENTRY.unpack_from(
+                self._view, _HEAD.size + slab.index * _ENTRY.size
+            )
+            slab.sequence, slab.first, slab.used, slab.written, slab.sealed = (
+                sequence,
+                first,
+                used,
+                written,
+                bool(sealed),
+            )
             if sequence:
                 self._order.append(slab)
         self._order.sort(key=lambda slab: slab.sequence)
@@ -116,7 +124,9 @@ class Ring:
 
     def _store(self, slab: _Slab) -> None:
         at = _HEAD.size + slab.index * _ENTRY.size
-        _ENTRY.pack_into(self._view, at, slab.sequence, slab.first, slab.used, slab.written, slab.sealed)
+        _ENTRY.pack_into(
+            self._view, at, slab.sequence, slab.first, slab.used, slab.written, slab.sealed
+        )
 
     def _store_head(self) -> None:
         _HEAD.pack_into(self._view, 0, _MAGIC, len(self._slabs), self.next_offset, self.dropped)
@@ -131,7 +141,11 @@ class Ring:
         """Return room for one read, or None when the ring is full: then `skip` what is read (drop_newest), or do not read (block)."""
         with self._lock:
             slab = self._order[-1] if self._order else None
-            if slab is not None and not slab.sealed and SLAB_BYTES - slab.used < CHUNK_HEADER_BYTES + _MIN_ROOM:
+            if (
+                slab is not None
+                and not slab.sealed
+                and SLAB_BYTES - slab.used < CHUNK_HEADER_BYTES + _MIN_ROOM
+            ):
                 slab.sealed = True
                 self._store(slab)
                 if slab.written == slab.used and slab is not self._pinned:
@@ -155,7 +169,13 @@ class Ring:
             self._free(oldest)
             free = oldest
         self._sequence += 1
-        free.sequence, free.first, free.used, free.written, free.sealed = self._sequence, self.next_offset, 0, 0, False
+        free.sequence, free.first, free.used, free.written, free.sealed = (
+            self._sequence,
+            self.next_offset,
+            0,
+            0,
+            False,
+        )
         self._order.append(free)
         self._top = max(self._top, free.index)
         self._store(free)

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from .plan import Plan
 
 
-def run(plan: Plan, settings: str, *, version: str, name: str | None = None, pid: int | None = None) -> int:
+def run(
+    plan: Plan, settings: str, *, version: str, name: str | None = None, pid: int | None = None
+) -> int:
     """Keep one instance until it has ended. Returns the exit code: the app's, 128+n for a signal, 1 when nothing could be started.
 
     `settings` is the text of settings.json, for agent and shipper. A name that was asked for is taken or refused; one that was derived from the
@@ -46,7 +48,7 @@ def prepare(plan: Plan, settings: str, name: str | None) -> Instance:
     instance.bind(plan["api"], app_uid=ids[0] if ids else None)
     if ids is not None and ids[0] != os.getuid():
         # The app's user must reach the sockets in it, and may list nothing.
-        os.chmod(instance.runtime_dir, 0o711)
+        os.chmod(instance.runtime_dir, 0o711)  # noqa: S103 # to pass through, not to list
     write_atomically(instance.path(places.SETTINGS_FILE), settings)
     run_dir = f"{instance.state_dir}/spool/{instance.run}"
     os.makedirs(run_dir, mode=0o700)

@@ -94,7 +94,13 @@ class Scribe:
     """The process itself. `run` returns when the keeper says so, or when the keeper is dead and everything is cleaned up."""
 
     def __init__(
-        self, channel: socket.socket, keeper_pid: int, pipes: list[Pipe], logs: LogsPlan, state_dir: str, run: str
+        self,
+        channel: socket.socket,
+        keeper_pid: int,
+        pipes: list[Pipe],
+        logs: LogsPlan,
+        state_dir: str,
+        run: str,
     ) -> None:
         self._channel = Channel(channel)
         self._keeper = os.pidfd_open(keeper_pid)
@@ -119,9 +125,30 @@ class Scribe:
         fulls = {plan["full"] for plan in logs["streams"].values()}
         full = next((f for f in (BLOCK, DROP_NEWEST) if f in fulls), DROP_OLDEST)
         quotas = [
-            Quota(spool, frozenset(APP_STREAMS), logs["spool_bytes"], logs["spool_age_s"], full, positions),
-            Quota(spool, frozenset({EVENTS}), _OWN_QUOTA_BYTES, logs["spool_age_s"], DROP_OLDEST, positions),
-            Quota(spool, frozenset({SIDECAR}), _OWN_QUOTA_BYTES, logs["spool_age_s"], DROP_OLDEST, positions),
+            Quota(
+                spool,
+                frozenset(APP_STREAMS),
+                logs["spool_bytes"],
+                logs["spool_age_s"],
+                full,
+                positions,
+            ),
+            Quota(
+                spool,
+                frozenset({EVENTS}),
+                _OWN_QUOTA_BYTES,
+                logs["spool_age_s"],
+                DROP_OLDEST,
+                positions,
+            ),
+            Quota(
+                spool,
+                frozenset({SIDECAR}),
+                _OWN_QUOTA_BYTES,
+                logs["spool_age_s"],
+                DROP_OLDEST,
+                positions,
+            ),
         ]
         self._spooler = Spooler(writers, quotas, run, logs["spool_bytes"])
         self._mirrorer = Mirrorer(mirrors, {w.name: w for w in writers})
@@ -196,7 +223,13 @@ class Scribe:
             elif op == "ping":
                 self._channel.send({"op": "heartbeat", "stats": self.stats()})
             elif op == "drain":
-                self._channel.send({"op": "drained", "id": message.get("id"), "complete": self.drain(_seconds(message))})
+                self._channel.send(
+                    {
+                        "op": "drained",
+                        "id": message.get("id"),
+                        "complete": self.drain(_seconds(message)),
+                    }
+                )
             elif op == "finish":
                 self.drain(_seconds(message))
                 self._stopping = True
@@ -230,7 +263,10 @@ class Scribe:
         return busy
 
     def _is_drained(self) -> bool:
-        return all(source.ring.pending_bytes == 0 for source in self._inputs) and self._mirrorer.is_drained()
+        return (
+            all(source.ring.pending_bytes == 0 for source in self._inputs)
+            and self._mirrorer.is_drained()
+        )
 
     def _report(self, now_s: float) -> None:
         """Tell the keeper what was lost or failed, when it changed, at most once a second."""
@@ -323,7 +359,8 @@ class Mirrorer:
     def is_drained(self) -> bool:
         """Whether every mirror has handed on what is on disk (or cannot)."""
         return all(
-            m.closed or (m.position >= self._writers[m.name].spooled and not m.blocked and not m.unfinished)
+            m.closed
+            or (m.position >= self._writers[m.name].spooled and not m.blocked and not m.unfinished)
             for m in self.mirrors
         )
 

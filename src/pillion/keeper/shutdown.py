@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import signal
 
-
-from . import component as parts, tree
+from . import component as parts
+from . import tree
 from .app import stop_signal
 from .sidecar import sidecar_plan
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from .component import Component
     from .keeper import Keeper
     from .wire import Message
@@ -53,7 +55,9 @@ class Shutdown:
             if self._code is None:
                 last = app.last_exit or {}
                 last_code = last.get("code")
-                self._code = last_code if isinstance(last_code, int) else 128 + int(number or signal.SIGTERM)
+                self._code = (
+                    last_code if isinstance(last_code, int) else 128 + int(number or signal.SIGTERM)
+                )
             app.state = app.state if app.state == parts.FAILED else parts.STOPPED
             self._drain_output()
             return
@@ -78,12 +82,14 @@ class Shutdown:
         process = self._keeper.app.process
         if process is None:
             return
-        process.killed_because = f"did not stop within {self._keeper.plan['app']['stop_timeout_s']:g} s"
+        process.killed_because = (
+            f"did not stop within {self._keeper.plan['app']['stop_timeout_s']:g} s"
+        )
         self._keeper.event("killed", "app", process.killed_because, {"pid": process.pid})
         if process.group.tracked:
             process.group.kill()
         else:
-            tree.signal_all(self._keeper.app_pids(process), signal.SIGKILL)
+            tree.signal_all(self._keeper.exits.app_pids(process), signal.SIGKILL)
 
     def app_gone(self, code: int) -> None:
         """The app and everything that it left behind have ended."""
@@ -105,7 +111,9 @@ class Shutdown:
     def drained(self, message: Message) -> None:
         """The scribe has brought the last output to disk."""
         if not message.get("complete"):
-            self._keeper.event("output-lost", "scribe", "the last output did not reach disk or terminal in time")
+            self._keeper.event(
+                "output-lost", "scribe", "the last output did not reach disk or terminal in time"
+            )
         self._stop_sidecar()
 
     def _stop_sidecar(self) -> None:
@@ -126,12 +134,17 @@ class Shutdown:
                     keeper.kill_pid(process.pid, signal.SIGTERM)
                 keeper.kill_pid(process.pid, signal.SIGCONT)
             component.state = parts.STOPPING if component.process else parts.STOPPED
-            keeper.loop.after(grace_s + _MARGIN_S, lambda c=component: self._kill_sidecar(c))
+            keeper.loop.after(grace_s + _MARGIN_S, self._killer(component))
         self.sidecar_gone(None)
+
+    def _killer(self, component: Component) -> Callable[[], None]:
+        return lambda: self._kill_sidecar(component)
 
     def _kill_sidecar(self, component: Component) -> None:
         for process in component.processes():
-            self._keeper.event("killed", component.name, "did not stop in time", {"pid": process.pid})
+            self._keeper.event(
+                "killed", component.name, "did not stop in time", {"pid": process.pid}
+            )
             self._keeper.kill_pid(process.pid, signal.SIGKILL)
 
     def sidecar_gone(self, component: Component | None) -> None:
@@ -162,5 +175,3 @@ class Shutdown:
 
     def _exit_code(self) -> int:
         return 1 if self._code is None else self._code
-
-

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import sys
 
 from .launch import Launch
@@ -13,6 +12,8 @@ from .tree import MARK, ROLE_MARK
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import socket
+
     from .cgroups import Group
     from .component import Component
     from .instance import Instance
@@ -21,7 +22,14 @@ if TYPE_CHECKING:
     from .wire import Message
 
 # What the service manager said to us alone, and what would change how our own code behaves.
-_NOT_INHERITED = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES")
+_NOT_INHERITED = (
+    "NOTIFY_SOCKET",
+    "WATCHDOG_USEC",
+    "WATCHDOG_PID",
+    "LISTEN_PID",
+    "LISTEN_FDS",
+    "LISTEN_FDNAMES",
+)
 _FIRST_FD = 3
 
 # Which of the instance's sockets a role serves.
@@ -54,7 +62,10 @@ def sidecar_launch(
     settings = sidecar_plan(plan, role)
     fds = {0: null, 1: streams["sidecar"].write, 2: streams["sidecar"].write}
     numbers = {}
-    sources = {"control": control, **{n: instance.sockets[n] for n in _SOCKETS[role] if n in instance.sockets}}
+    sources = {
+        "control": control,
+        **{n: instance.sockets[n] for n in _SOCKETS[role] if n in instance.sockets},
+    }
     if handover is not None:
         sources["handover"] = handover
     for number, (name, sock) in enumerate(sources.items(), start=_FIRST_FD):

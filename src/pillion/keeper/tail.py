@@ -50,7 +50,9 @@ class Tail:
     def _open_next(self) -> bool:
         """Go on to the segment behind the present one, when there is one."""
         try:
-            offsets = sorted(o for o in map(segment_offset, os.listdir(self._directory)) if o is not None)
+            offsets = sorted(
+                o for o in map(segment_offset, os.listdir(self._directory)) if o is not None
+            )
         except FileNotFoundError:
             return False
         if self._first < 0:

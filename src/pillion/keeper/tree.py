@@ -8,8 +8,10 @@ from __future__ import annotations
 import os
 import signal
 import time
+from typing import TYPE_CHECKING
 
-from .cgroups import Group
+if TYPE_CHECKING:
+    from .cgroups import Group
 
 MARK = "PILLION_RUN"
 ROLE_MARK = "PILLION_CHILD"
@@ -54,7 +56,9 @@ def kill_until_gone(group: Group, run: str, bound_s: float, *, sidecar: bool = F
     """SIGKILL a component until it is empty or the bound has passed; True when it is empty. Waits: not for the keeper's loop."""
     deadline_s = time.monotonic() + bound_s
     while component_pids(group, run, sidecar=sidecar):
-        group.kill() if group.tracked else signal_all(marked_pids(run, sidecar=sidecar), signal.SIGKILL)
+        group.kill() if group.tracked else signal_all(
+            marked_pids(run, sidecar=sidecar), signal.SIGKILL
+        )
         if time.monotonic() >= deadline_s:
             return False
         time.sleep(0.005)

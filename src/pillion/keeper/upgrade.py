@@ -43,7 +43,12 @@ class Upgrade:
 
     def begin(self) -> None:
         """Start with the first component."""
-        self._keeper.event("upgrade-started", "keeper", f"components {', '.join(self._waiting)}", {"python": self._python})
+        self._keeper.event(
+            "upgrade-started",
+            "keeper",
+            f"components {', '.join(self._waiting)}",
+            {"python": self._python},
+        )
         self._next()
 
     def _next(self) -> None:
@@ -60,7 +65,7 @@ class Upgrade:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._ours = ours
         try:
-            successor = self._keeper.start_sidecar(component, passive=True, handover=theirs)
+            successor = self._keeper.starter.start_sidecar(component, passive=True, handover=theirs)
         finally:
             theirs.close()
         if successor is None:
@@ -74,7 +79,11 @@ class Upgrade:
         """
         predecessor = component.process
         assert predecessor is not None
-        drain_s = sidecar_plan(self._keeper.plan, component.name)["drain_s"] if self._drain_s is None else self._drain_s
+        drain_s = (
+            sidecar_plan(self._keeper.plan, component.name)["drain_s"]
+            if self._drain_s is None
+            else self._drain_s
+        )
         component.retiring.append(predecessor)
         component.process, component.successor = process, None
         self._predecessor = predecessor
@@ -91,7 +100,9 @@ class Upgrade:
     def _retire(self, predecessor: Process, drain_s: float) -> None:
         ours = self._ours
         if predecessor.channel is not None:
-            predecessor.channel.send({"op": "retire", "drain_s": drain_s}, [ours.fileno()] if ours else [])
+            predecessor.channel.send(
+                {"op": "retire", "drain_s": drain_s}, [ours.fileno()] if ours else []
+            )
         if ours is not None:
             ours.close()
             self._ours = None
@@ -112,7 +123,12 @@ class Upgrade:
         words = f"{predecessor.version} (pid {predecessor.pid}) to {process.version} (pid {process.pid})"
         self._keeper.event("upgraded", component.name, words, {"pid": process.pid})
         self._upgraded.append(
-            {"name": component.name, "from": predecessor.version, "to": process.version, "pid": process.pid}
+            {
+                "name": component.name,
+                "from": predecessor.version,
+                "to": process.version,
+                "pid": process.pid,
+            }
         )
 
     def predecessor_gone(self, component: Component, process: Process) -> None:
@@ -122,21 +138,31 @@ class Upgrade:
             "handed-over", component.name, f"pid {process.pid} has retired",
             {"handed": report.get("handed", 0), "cut": report.get("cut", 0), "said_so": process.retired is not None},
         )  # fmt: skip
-        if component is not self._current or process is not self._predecessor or component.process is None:
+        if (
+            component is not self._current
+            or process is not self._predecessor
+            or component.process is None
+        ):
             return
         if not component.process.promoted:
             self._promote(component, component.process)
         self._announce(component, component.process, process)
         self._next()
 
-    def successor_died(self, component: Component, process: Process, last_exit: dict[str, Json]) -> None:
+    def successor_died(
+        self, component: Component, process: Process, last_exit: dict[str, Json]
+    ) -> None:
         """The new process ended before it was promoted: the old one carries on."""
         component.python = self._before
         component.state = parts.RUNNING
         cause = process.killed_because or (
-            f"signal {last_exit['signal']}" if "signal" in last_exit else f"exit code {last_exit.get('code')}"
+            f"signal {last_exit['signal']}"
+            if "signal" in last_exit
+            else f"exit code {last_exit.get('code')}"
         )
-        self._finish(f"the new {component.name} did not become ready: {cause}; `pillion logs --stream sidecar` shows its output")
+        self._finish(
+            f"the new {component.name} did not become ready: {cause}; `pillion logs --stream sidecar` shows its output"
+        )
 
     def abandon(self, reason: str) -> None:
         """Stop here."""

@@ -32,7 +32,9 @@ def encode(message: Message) -> bytes:
     """Return a message as it goes over the wire. Raises ValueError when it is larger than MAX_MESSAGE_BYTES."""
     data = json.dumps(message, separators=(",", ":")).encode()
     if len(data) > MAX_MESSAGE_BYTES:
-        raise ValueError(f"cannot send a message of {len(data)} bytes: the limit is {MAX_MESSAGE_BYTES}")
+        raise ValueError(
+            f"cannot send a message of {len(data)} bytes: the limit is {MAX_MESSAGE_BYTES}"
+        )
     return data
 
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import time
+from typing import TYPE_CHECKING
 
-from .quota import Quota
-from .ring import Ring
 from .spool import SegmentWriter, segment_bytes, spooled_end
+
+if TYPE_CHECKING:
+    from .quota import Quota
+    from .ring import Ring
 
 # After a failed write (disk full, read-only) the next try.
 _RETRY_S = 0.5
@@ -56,7 +59,9 @@ class StreamWriter:
 class Spooler:
     """All streams of an instance on their way to disk, with their quotas; `run` is the body of the thread."""
 
-    def __init__(self, streams: list[StreamWriter], quotas: list[Quota], run: str, spool_bytes: int) -> None:
+    def __init__(
+        self, streams: list[StreamWriter], quotas: list[Quota], run: str, spool_bytes: int
+    ) -> None:
         self.streams = streams
         self._quotas = quotas
         self._run = run
