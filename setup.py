@@ -4,7 +4,13 @@ import os
 
 from setuptools import Extension, setup
 
-COMPILED: list[str] = []
+COMPILED: list[str] = [
+    "src/pillion/http/codec/encode.py",
+    "src/pillion/http/codec/events.py",
+    "src/pillion/http/codec/framing.py",
+    "src/pillion/http/codec/head.py",
+    "src/pillion/http/codec/parser.py",
+]
 
 
 def _extensions() -> list[Extension]:

@@ -1,3 +1,4 @@
+# cython: annotation_typing=False, auto_pickle=False
 """Messages to bytes, in one framing, with nothing of the caller's able to break out of its field.
 
 The encoder alone writes the fields that frame a message (Content-Length, Transfer-Encoding); a

@@ -1,11 +1,11 @@
+# cython: annotation_typing=False, auto_pickle=False
 """What a parser says about a message: heads, the end, signals, and the one error.
 
 Body data is no class of its own: a parser returns it as plain `bytes`, so that the hot path
 allocates nothing beside the slice.
 """
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,8 +32,7 @@ class CodecError(Exception):
         return (CodecError, (self.status, self.reason))
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(NamedTuple):
     """Bounds on one message, in bytes fed; crossing one is an error at once, not at the end."""
 
     target_bytes: int = 8192
@@ -46,7 +45,6 @@ class Limits:
     trailer_bytes: int = 8192
 
 
-@final
 class Headers:
     """Header fields in their order, names lower-cased once, when they were read.
 
@@ -55,9 +53,13 @@ class Headers:
 
     __slots__ = ("_index", "items")
 
-    def __init__(self, items: list[tuple[bytes, bytes]]) -> None:
+    def __init__(
+        self, items: list[tuple[bytes, bytes]], index: dict[bytes, bytes] | None = None
+    ) -> None:
+        """`index` is what `dict(items)` would give, from a caller that has it already."""
         self.items = items
-        index = dict(items)
+        if index is None:
+            index = dict(items)
         if len(index) != len(items):
             index = {}
             for name, value in items:
@@ -107,7 +109,6 @@ class Headers:
         return f"Headers({self.items!r})"
 
 
-@final
 class RequestHead:
     """The head of a request.
 
@@ -155,7 +156,6 @@ class RequestHead:
         return f"RequestHead({self.method} {self.target} HTTP/1.{self.minor}, {self.headers!r})"
 
 
-@final
 class ResponseHead:
     """The head of a response.
 
@@ -199,7 +199,6 @@ class ResponseHead:
         return f"ResponseHead({self.status}, HTTP/1.{self.minor}, {self.headers!r})"
 
 
-@final
 class End:
     """A message is complete. `trailers` are those of a chunked body."""
 
@@ -212,7 +211,6 @@ class End:
         return f"End({self.trailers!r})"
 
 
-@final
 class Signal:
     """Not a part of a message: NEED_DATA, or PAUSED."""
 

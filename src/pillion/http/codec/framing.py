@@ -1,3 +1,4 @@
+# cython: annotation_typing=False, auto_pickle=False
 """Where a message ends (RFC 9112 section 6): one answer per message, or none at all.
 
 Every request-smuggling attack is a message with two ends; here it has no second reading, because

@@ -1,3 +1,4 @@
+# cython: annotation_typing=False, auto_pickle=False
 """The two parsers: bytes in, events out, paused after every message.
 
     state      on                        then
@@ -38,7 +39,7 @@ from .framing import (
     response_length,
 )
 from .grammar import CHUNK_LINE, CHUNK_SIZE_BYTES, STATUS_LINE, STRAY, TEXT
-from .head import parse_fields, parse_request_line, split_lines
+from .head import parse_request_line, read_fields
 
 _HEAD = 0
 _LENGTH = 1
@@ -53,7 +54,9 @@ _TUNNEL = 9
 _FAILED = 10
 _CLOSED = 11
 
-_START_LINE_BYTES = 64  # a request line without its target; a status line has no more to say
+_NO_HEADERS = Headers([])
+_START_LINE_BYTES = 64  # a request line without its target
+_STATUS_LINE_BYTES = 1024
 
 
 class _Parser:
@@ -148,8 +151,8 @@ class _Parser:
         self._pending = bytearray()
         return error
 
-    def _section(self, terminator: bytes, limit: int, status: int) -> int:
-        """Return where the next `terminator` begins, or -1 after checking what is there so far."""
+    def _section(self, terminator: bytes) -> int:
+        """Return where the next `terminator` begins, or -1: then `_seen` bytes wait for it."""
         if not self._pending:
             found = self._data.find(terminator, self._pos)
             if found >= 0:
@@ -166,8 +169,6 @@ class _Parser:
         if STRAY.search(self._pending, max(0, self._seen - 1)) is not None:
             raise CodecError(400, "cannot read the message: CR and LF not together")
         self._seen = len(self._pending)
-        if self._seen > limit:
-            raise CodecError(status, "cannot read the message: its header is too large")
         return -1
 
     def _begin_body(self, length: int) -> None:
@@ -280,15 +281,13 @@ class _Parser:
             self._pos += 2
             self._state = _PAUSED
             return END
-        end = self._section(b"\r\n\r\n", self._limits.trailer_bytes, 431)
+        end = self._section(b"\r\n\r\n")
+        size = self._seen - 4 if end < 0 else end + 2 - self._pos
+        if size > self._limits.trailer_bytes:
+            raise CodecError(431, "cannot read the message: its trailers are too large")
         if end < 0:
             return self._starved()
-        if end - self._pos > self._limits.trailer_bytes:
-            raise CodecError(431, "cannot read the message: its trailers are too large")
-        lines = split_lines(self._data[self._pos : end])
-        if len(lines) > self._limits.header_count:
-            raise CodecError(431, "cannot read the message: too many trailers")
-        trailers = parse_fields(lines, 0)
+        trailers = read_fields(self._data, self._pos, end + 2, self._limits.header_count)
         for name in (b"content-length", b"transfer-encoding", b"host"):
             # RFC 9110 section 6.5.1: framing and routing never come late.
             if name in trailers:
@@ -349,19 +348,19 @@ class RequestParser(_Parser):
                 self._state = _CLOSED
                 return PAUSED
             return NEED_DATA
-        whole = limits.target_bytes + limits.header_bytes + _START_LINE_BYTES
-        end = self._section(b"\r\n\r\n", whole, 431)
+        end = self._section(b"\r\n\r\n")
         if end < 0:
             self._check_first_byte()
             self._check_unfinished()
             return self._starved()
         start = self._pos
-        lines = split_lines(self._data[start:end])
-        line = lines[0]
-        method, target, minor = parse_request_line(line, limits)
-        if end - start - len(line) > limits.header_bytes or len(lines) > limits.header_count + 1:
+        first = self._data.find(b"\r\n", start) + 2
+        method, target, minor = parse_request_line(self._data[start : first - 2], limits)
+        if end + 2 - first > limits.header_bytes:
             raise CodecError(431, "cannot read the request: its header is too large")
-        headers = parse_fields(lines, 1)
+        headers = _NO_HEADERS
+        if end + 2 > first:
+            headers = read_fields(self._data, first, end + 2, limits.header_count)
         self._pos = end + 4
         if headers.repeated():
             refuse_repeats(headers)
@@ -455,20 +454,22 @@ class ResponseParser(_Parser):
             return NEED_DATA
         if not self._method:
             raise CodecError(502, "cannot read an answer: nothing was asked")
-        end = self._section(b"\r\n\r\n", limits.header_bytes + _START_LINE_BYTES, 431)
+        end = self._section(b"\r\n\r\n")
         if end < 0:
             self._check_first_byte()
+            if self._seen > limits.header_bytes + _STATUS_LINE_BYTES:
+                raise CodecError(431, "cannot read the answer: its header is too large")
             return self._starved()
         start = self._pos
-        lines = split_lines(self._data[start:end])
-        line = STATUS_LINE.fullmatch(lines[0])
+        first = self._data.find(b"\r\n", start) + 2
+        line = STATUS_LINE.fullmatch(self._data, start, first - 2)
         if line is None:
             raise CodecError(502, "cannot read the answer: invalid status line")
-        if end - start - len(lines[0]) > limits.header_bytes or (
-            len(lines) > limits.header_count + 1
-        ):
+        if end + 2 - first > limits.header_bytes:
             raise CodecError(431, "cannot read the answer: its header is too large")
-        headers = parse_fields(lines, 1)
+        headers = _NO_HEADERS
+        if end + 2 > first:
+            headers = read_fields(self._data, first, end + 2, limits.header_count)
         self._pos = end + 4
         if headers.repeated():
             refuse_repeats(headers)
@@ -498,6 +499,3 @@ class ResponseParser(_Parser):
             self._begin_body(length)
             self._method = ""
         return head
-
-
-__all__ = ["Headers", "RequestParser", "ResponseParser"]
