@@ -2,12 +2,12 @@
 
     PillionError                 the text begins with "cannot" and ends with a remedy
     ├── UsageError               the command line asks for what cannot be: exit code 2
-    │   └── SettingsError        settings that do not hold: exit code 2, every problem in one text
     ├── UnreachableError         nobody answers at the other end: commands fall back to the keeper
     └── RefusedError             the other end answered, and said no: status, title and detail
 
 A class exists only where somebody catches it differently. A failed probe is a value, a bug is an
-assertion, and cancellation is neither.
+assertion, and cancellation is neither. Settings that do not hold have an error of their own beside this
+tree, `pillion.settings.SettingsError`, which carries every problem.
 """
 
 from __future__ import annotations
@@ -19,10 +19,6 @@ class PillionError(Exception):
 
 class UsageError(PillionError):
     """What was asked for is not possible as written; commands end with exit code 2."""
-
-
-class SettingsError(UsageError):
-    """Settings that do not hold; the text lists every problem, one per line."""
 
 
 class UnreachableError(PillionError):

@@ -86,3 +86,35 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     def component(self, name: str) -> Component | None:
         """The component of that name, or None."""
         return next((one for one in self.components if one.name == name), None)
+
+
+class Overview(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer to `GET /v1/components`: the items, and the instance that they belong to."""
+
+    items: list[Component]
+    instance: str = ""
+    run: str = ""
+    keeper: KeeperFacts | None = None
+    app: AppFacts = AppFacts()
+
+    def status(self) -> Status:
+        """The same as the keeper tells it."""
+        keeper = self.keeper or KeeperFacts(pid=0)
+        return Status(
+            instance=self.instance,
+            run=self.run,
+            keeper=keeper,
+            app=self.app,
+            components=self.items,
+        )
+
+
+def overview(status: Status) -> Overview:
+    """What the API answers for what the keeper told."""
+    return Overview(
+        items=status.components,
+        instance=status.instance,
+        run=status.run,
+        keeper=status.keeper,
+        app=status.app,
+    )

@@ -43,4 +43,4 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     kind: str
     component: str = ""
     reason: str = ""
-    data: dict[str, Json] = {}
+    data: dict[str, object] = {}

@@ -1,0 +1,127 @@
+"""Who may do what: decided from the listener, the peer's user, the token and the Host, without I/O.
+
+On the Unix socket the kernel says who is there. On TCP a token does, and the Host field must name us:
+a page that a browser loaded from elsewhere can reach 127.0.0.1 under its own name (DNS rebinding), but
+cannot change that name in the request.
+"""
+
+from __future__ import annotations
+
+import hmac
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pillion.api.problems import problem
+from pillion.api.route import Role
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pillion.http.server import Response
+
+UNIX = "unix"
+TCP = "tcp"
+PROBE = "probe"
+
+_LOOPBACK_NAMES = (b"127.0.0.1", b"localhost", b"[::1]")
+_BEARER = b"bearer "
+
+
+@dataclass(frozen=True, slots=True)
+class Users:
+    """User ids that the Unix socket lets in: our own and root as operators, the app's as the app."""
+
+    own: int
+    app: int | None = None
+
+    def role(self, uid: int | None) -> Role | None:
+        """The role of a peer with `uid`, None for a stranger or one without credentials."""
+        if uid is None:
+            return None
+        if uid in (self.own, 0):
+            return Role.OPERATOR
+        return Role.APP if uid == self.app else None
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """The bearer tokens of the instance; an empty one is none and fits nothing."""
+
+    app: bytes = b""
+    operator: bytes = b""
+
+    def role(self, token: bytes) -> Role | None:
+        """The role of `token`, None for a wrong one. Takes the same time whichever it is."""
+        is_operator = hmac.compare_digest(self.operator, token) and bool(token)
+        is_app = hmac.compare_digest(self.app, token) and bool(token)
+        if is_operator:
+            return Role.OPERATOR
+        return Role.APP if is_app else None
+
+
+def hosts_allowed(port: int, names: Iterable[str] = ()) -> frozenset[bytes]:
+    """The Host values that mean us on `port`: the loopback names, and `names` that were configured."""
+    wanted = [*_LOOPBACK_NAMES, *(name.lower().encode() for name in names)]
+    return frozenset(name + b":%d" % port for name in wanted)
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """The rules of one instance. `hosts` are the Host values that the TCP listener answers to."""
+
+    users: Users
+    tokens: Tokens
+    hosts: frozenset[bytes]
+
+    def unix(self, uid: int | None) -> Role | Response:
+        """The role of a peer on the Unix socket, or the refusal."""
+        role = self.users.role(uid)
+        if role is not None:
+            return role
+        return problem(
+            403,
+            f"cannot serve user {uid} here: the socket is for user {self.users.own}, root and the app's "
+            "own user; use the TCP listener with a token",
+        )
+
+    def host(self, authority: bytes) -> Response | None:
+        """The refusal of a foreign Host on TCP, None when it is ours (RFC 9110 section 7.4: 421)."""
+        if authority in self.hosts or authority.lower() in self.hosts:
+            return None
+        return problem(
+            421,
+            "cannot answer for this Host: it names another server than this one; "
+            "use the address in PILLION_URL",
+        )
+
+    def tcp(self, authorization: bytes | None, needed: Role) -> Role | Response:
+        """The role that the Authorization field gives on TCP, or the refusal (RFC 6750 section 3)."""
+        if needed is Role.PUBLIC:
+            return Role.PUBLIC
+        if authorization is None or authorization[:7].lower() != _BEARER:
+            return _unauthorised(
+                b'Bearer realm="pillion"',
+                "cannot do this without a token: send Authorization: Bearer $PILLION_TOKEN",
+            )
+        role = self.tokens.role(authorization[7:].strip(b" "))
+        if role is None:
+            return _unauthorised(
+                b'Bearer realm="pillion", error="invalid_token"',
+                "cannot accept this token: it is not one of this instance; use PILLION_TOKEN as it is now",
+            )
+        return role
+
+
+def too_low(role: Role, needed: Role) -> Response:
+    """The refusal of one who is known, but may not do this (RFC 6750 section 3.1: insufficient_scope)."""
+    challenge = b'Bearer realm="pillion", error="insufficient_scope", scope="operator"'
+    return problem(
+        403,
+        f"cannot do this as {role.name.lower()}: it is for the {needed.name.lower()}; use the Unix socket as "
+        "the instance's user or root, or the token in operator.token",
+        headers=[(b"www-authenticate", challenge)],
+    )
+
+
+def _unauthorised(challenge: bytes, detail: str) -> Response:
+    return problem(401, detail, headers=[(b"www-authenticate", challenge)])

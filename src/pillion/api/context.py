@@ -1,0 +1,90 @@
+"""What the handlers of the API stand on; the agent's composition root fills it, tests with their own keeper do too."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeVar
+
+from pillion import __version__
+from pillion.errors import RefusedError, UnreachableError
+from pillion.model.component import Status
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from pillion.base.control import Control
+    from pillion.lifecycle.reload import ReloadAnswer
+    from pillion.model.stats import Stats
+
+T = TypeVar("T")
+
+# What the keeper answers from memory; it never waits for anything.
+ASK_TIMEOUT_S = 2.0
+# An action waits for processes: a stop_timeout, a drain.
+ACT_TIMEOUT_S = 120.0
+
+
+async def _no_reload() -> ReloadAnswer:
+    raise RefusedError(501, "Not Implemented", "cannot reload: this agent was given no settings")
+
+
+@dataclass(slots=True)
+class Context:
+    """One agent's view of its instance.
+
+    `state` is what the keeper said last, None before it has said anything. `closing` is set when this
+    agent retires or stops: streams end themselves then. `reload` does the work of `POST /v1/reload`, and
+    `stats` gives the agent's own numbers as they are now.
+    """
+
+    control: Control
+    reload: Callable[[], Awaitable[ReloadAnswer]] = _no_reload
+    stats: Callable[[], Stats] = dict
+    state: Status | None = None
+    closing: asyncio.Event = field(default_factory=asyncio.Event)
+    started_s: float = field(default_factory=time.time)
+    version: str = __version__
+    streams: int = 0
+
+    @property
+    def state_dir(self) -> str:
+        """Where the spool is."""
+        return self.control.place.state_dir
+
+    @property
+    def run(self) -> str:
+        """The id of the present run."""
+        return self.control.place.run
+
+    async def call_while_serving(
+        self, method: str, params: object, result: type[T], *, timeout_s: float, grace_s: float
+    ) -> T | None:
+        """Call the keeper; None when this agent is told to go, and no reply comes within `grace_s` seconds of that.
+
+        For calls that may end this very agent: the keeper waits for our end before it replies, and we would
+        wait for its reply before we end. One of the two has to be bounded. Raises what a call raises.
+        """
+        call = asyncio.ensure_future(self.control.call(method, params, result, timeout_s=timeout_s))
+        told_to_go = asyncio.ensure_future(self.closing.wait())
+        try:
+            await asyncio.wait({call, told_to_go}, return_when=asyncio.FIRST_COMPLETED)
+            if not call.done():
+                await asyncio.wait({call}, timeout=grace_s)
+            return call.result() if call.done() else None
+        finally:
+            told_to_go.cancel()
+            call.cancel()
+
+    async def fresh_status(self) -> Status:
+        """What the keeper says now; `UnreachableError` when it does not answer within 2 s."""
+        self.state = await self.control.call("status", {}, Status, timeout_s=ASK_TIMEOUT_S)
+        return self.state
+
+    async def best_status(self) -> Status | None:
+        """What the keeper says now, else what it said last, else None."""
+        try:
+            return await self.fresh_status()
+        except UnreachableError:
+            return self.state

@@ -1,0 +1,76 @@
+"""What a route is: a row of the table from which dispatch, access and the OpenAPI document are made."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from pillion.api.context import Context
+    from pillion.http.server import Request, Response
+
+    Handler: TypeAlias = Callable[
+        [Context, Request, tuple[str, ...]], Response | Awaitable[Response]
+    ]
+
+JSON = "application/json"
+NDJSON = "application/x-ndjson"
+EVENT_STREAM = "text/event-stream"
+TEXT = "text/plain"
+METRICS = "text/plain; version=0.0.4; charset=utf-8"
+
+
+class Role(enum.IntEnum):
+    """Who may use a route: a higher role may do all that a lower one may."""
+
+    PUBLIC = 0
+    APP = 1
+    OPERATOR = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """A query parameter; `schema` is its JSON Schema."""
+
+    name: str
+    schema: dict[str, object]
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a route answers with `status`: JSON of the type `model`, or the media types alone."""
+
+    status: int
+    description: str
+    model: type | None = None
+    media: tuple[str, ...] = (JSON,)
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One row: `path` is a template, `{name}` one segment; `body` the type of the request's JSON body.
+
+    `refusals` are the statuses of problem details beyond those that every route may answer.
+    """
+
+    method: str
+    path: str
+    role: Role
+    handler: Handler
+    summary: str
+    description: str
+    answers: tuple[Answer, ...]
+    parameters: tuple[Parameter, ...] = ()
+    body: type | None = None
+    refusals: tuple[int, ...] = ()
+    probe: bool = False
+
+    @property
+    def operation(self) -> str:
+        """An identifier for generated clients: `post_components_name_restart`."""
+        words = self.path.replace("{", "").replace("}", "").replace(".", "_").split("/")
+        return "_".join([self.method.lower(), *(word for word in words if word not in ("", "v1"))])

@@ -1,0 +1,74 @@
+"""The agent's API for commands: one request, one answer, errors as Pillion's own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from pillion.errors import RefusedError, UnreachableError
+from pillion.http.blocking import BlockingClient, BlockingError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+# For the agent to begin an answer that then goes on for as long as it likes.
+_FIRST_BYTE_S = 10.0
+
+
+class _Problem(msgspec.Struct):
+    title: str = ""
+    detail: str = ""
+    problems: list[str] = []
+
+
+def request(
+    socket_path: str, method: str, path: str, body: bytes | None, *, timeout_s: float
+) -> bytes:
+    """The body of a successful answer from the agent behind `socket_path`.
+
+    `timeout_s` bounds each wait for the agent, in seconds. Raises `RefusedError` for a problem (its detail
+    lists what the problem lists), `UnreachableError` when nobody answers in time.
+    """
+    with BlockingClient.unix(socket_path, timeout_s) as client:
+        try:
+            with client.request(method, path, _fields(body), body) as answer:
+                data = answer.read()
+        except BlockingError as error:
+            raise UnreachableError(f"{error}; `pillion status` lists what runs") from error
+    if answer.status >= 400:
+        raise _refused(answer.status, data)
+    return data
+
+
+def lines(socket_path: str, path: str, *, follow: bool) -> Iterator[bytes]:
+    """The lines of an NDJSON answer as they come, without their line feeds.
+
+    Ends when the agent ends the answer, which it does when it is replaced. Raises as `request` does.
+    """
+    # A stream that follows may be silent for ever: only its head is waited for with a bound.
+    fields = [(b"accept", b"application/x-ndjson")]
+    with BlockingClient.unix(socket_path, None if follow else _FIRST_BYTE_S) as client:
+        try:
+            with client.request("GET", path, fields) as answer:
+                if answer.status >= 400:
+                    raise _refused(answer.status, answer.read())
+                rest = b""
+                for piece in answer:
+                    *whole, rest = (rest + piece).split(b"\n")
+                    yield from whole
+        except BlockingError as error:
+            raise UnreachableError(f"{error}; `pillion status` lists what runs") from error
+
+
+def _fields(body: bytes | None) -> list[tuple[bytes, bytes]]:
+    return [] if body is None else [(b"content-type", b"application/json")]
+
+
+def _refused(status: int, data: bytes) -> RefusedError:
+    try:
+        problem = msgspec.json.decode(data, type=_Problem)
+    except msgspec.DecodeError:
+        problem = _Problem(title=f"status {status}")
+    detail = "\n".join([problem.detail or problem.title, *problem.problems])
+    return RefusedError(status, problem.title, detail)

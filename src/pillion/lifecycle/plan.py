@@ -1,0 +1,160 @@
+"""From settings to the plan of `pillion.keeper.plan`, so that the keeper never loads a settings parser."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pillion.keeper.plan import (
+        ApiPlan,
+        AppPlan,
+        LimitsPlan,
+        LogsPlan,
+        Plan,
+        RestartPlan,
+        SidecarPlan,
+        StreamPlan,
+    )
+    from pillion.settings import Settings
+    from pillion.settings.app import App
+    from pillion.settings.limits import Limits
+    from pillion.settings.logs import Logs
+    from pillion.settings.sidecar import Agent, Shipper
+    from pillion.settings.supervision import Ready, Restart
+
+VERSION = 1
+# Not settings: a user has no reason to choose them, and every one has a default in the keeper's own plan.
+HEARTBEAT_MISSES = 5
+READY_TIMEOUT_S = 10.0
+SIDECAR_STOP_TIMEOUT_S = 5.0
+
+
+def keeper_plan(settings: Settings, settings_file: str | None = None) -> Plan:
+    """Everything the keeper is told, as JSON values; seconds, bytes and cores as numbers.
+
+    ====================  =========================================================================
+    `v`                   version of this shape, 1
+    `settings_file`       the file that a reload reads again, or None
+    `app`                 `name`, `command`, `workdir`, `env`, `user`, `group`, `stop_signal`,
+                          `stop_timeout_s`, `limits`, `on_keeper_death` as in the settings
+    `app.restart`         `policy`, `initial_s`, `max_s`, `factor`, `jitter` (a fraction), `limit`,
+                          `reset_after_s`
+    `app.ready`           None (ready at once) or one of `{"notify": true}`, `{"http": …}`, `{"tcp": …}`,
+                          `{"exec": […]}`, the last three with `timeout_s` and `interval_s`
+    `app.watchdog_timeout_s`  None, or the seconds between two WATCHDOG=1
+    `agent`, `shipper`    `enabled`, `heartbeat_s`, `heartbeat_misses`, `ready_timeout_s`, `drain_s`,
+                          `stop_timeout_s`, `limits`; the agent's `wait_s` and `required` besides
+    `logs`                `spool_bytes`, `spool_age_s`, `ring_bytes` and `streams`: for stdout and stderr
+                          each `full` (drop_oldest, drop_newest, block), `pty`, `mirror`
+    `api`                 `listen`, `probe_listen`: `host:port` or None
+    ====================  =========================================================================
+
+    A limit's key that is missing is no limit.
+    """
+    return {
+        "v": VERSION,
+        "settings_file": settings_file,
+        "app": _app(settings.app),
+        "agent": {
+            **_sidecar(settings.agent, enabled=True),
+            "wait_s": settings.agent.wait_s,
+            "required": settings.agent.required,
+        },
+        "shipper": _sidecar(settings.shipper, enabled=needs_shipper(settings)),
+        "logs": _logs(settings.logs),
+        "api": _api(settings),
+    }
+
+
+def needs_shipper(settings: Settings) -> bool:
+    """Whether there is anything to ship, and so a shipper: a receiver, a file, or files to follow."""
+    return bool(settings.telemetry.otlp or settings.logs.file or settings.logs.files)
+
+
+def _app(app: App) -> AppPlan:
+    return {
+        "name": app.name,
+        "command": list(app.command),
+        "workdir": app.workdir,
+        "env": dict(app.env),
+        "user": app.user,
+        "group": app.group,
+        "restart": _restart(app.restart),
+        "stop_signal": app.stop_signal,
+        "stop_timeout_s": app.stop_timeout_s,
+        "ready": None if app.ready is None else _ready(app.ready),
+        "watchdog_timeout_s": None if app.watchdog is None else app.watchdog.timeout_s,
+        "limits": _limits(app.limits),
+        "on_keeper_death": app.on_keeper_death,
+    }
+
+
+def _restart(restart: Restart) -> RestartPlan:
+    return {
+        "policy": restart.policy,
+        "initial_s": restart.initial_s,
+        "max_s": restart.max_s,
+        "factor": restart.factor,
+        "jitter": restart.jitter,
+        "limit": restart.limit,
+        "reset_after_s": restart.reset_after_s,
+    }
+
+
+def _ready(ready: Ready) -> dict[str, object]:
+    if ready.notify:
+        return {"notify": True}
+    probe: dict[str, object] = {"timeout_s": ready.timeout_s, "interval_s": ready.interval_s}
+    if ready.http is not None:
+        probe["http"] = ready.http
+    elif ready.tcp is not None:
+        probe["tcp"] = ready.tcp
+    else:
+        probe["exec"] = list(ready.exec)
+    return probe
+
+
+def _sidecar(process: Agent | Shipper, *, enabled: bool) -> SidecarPlan:
+    return {
+        "enabled": enabled,
+        "heartbeat_s": process.heartbeat_s,
+        "heartbeat_misses": HEARTBEAT_MISSES,
+        "ready_timeout_s": READY_TIMEOUT_S,
+        "drain_s": process.drain_s,
+        "stop_timeout_s": SIDECAR_STOP_TIMEOUT_S,
+        "limits": _limits(process.limits),
+    }
+
+
+def _limits(limits: Limits) -> LimitsPlan:
+    plan: LimitsPlan = {}
+    if limits.memory_bytes is not None:
+        plan["memory"] = limits.memory_bytes
+    if limits.cpu is not None:
+        plan["cpu"] = limits.cpu
+    if limits.processes is not None:
+        plan["processes"] = limits.processes
+    if limits.open_files is not None:
+        plan["open_files"] = limits.open_files
+    return plan
+
+
+def _logs(logs: Logs) -> LogsPlan:
+    return {
+        "spool_bytes": logs.spool.size_bytes,
+        "spool_age_s": logs.spool.age_s,
+        "ring_bytes": logs.spool.ring_bytes,
+        "streams": {name: _stream(logs, name) for name in ("stdout", "stderr")},
+    }
+
+
+def _stream(logs: Logs, name: str) -> StreamPlan:
+    return {
+        "full": logs.full_for(name),
+        "pty": logs.stream(name).pty,
+        "mirror": logs.mirror_for(name),
+    }
+
+
+def _api(settings: Settings) -> ApiPlan:
+    return {"listen": settings.api.listen, "probe_listen": settings.api.probe_listen}

@@ -1,0 +1,70 @@
+"""What a reload does with a changed settings file: decided here, told in the answer, carried out by the agent."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from pillion.settings import diff
+
+if TYPE_CHECKING:
+    from pillion.settings import Change, Settings
+
+# Values of these settings may hold credentials: that they changed is told, not to what.
+_SECRET = ("telemetry.headers", "app.env")
+_HIDDEN = "(hidden)"
+
+
+class ChangeAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """One setting that differs, with its old and new value (None: not set)."""
+
+    path: str
+    old: object
+    new: object
+
+
+class RestartNeeded(msgspec.Struct, frozen=True, kw_only=True):
+    """Settings that take effect when `component` restarts; `instance` is `pillion run` as a whole."""
+
+    component: str
+    settings: list[ChangeAnswer]
+
+
+class ReloadAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer to `POST /v1/reload`: what holds now, and what needs a restart to hold."""
+
+    applied: list[ChangeAnswer]
+    needs_restart: list[RestartNeeded]
+
+
+def reload_answer(old: Settings, new: Settings) -> ReloadAnswer:
+    """Compare the settings in force with those in the file."""
+    applied = []
+    waiting: dict[str, list[ChangeAnswer]] = {}
+    for change in diff(old, new):
+        if change.live:
+            applied.append(_told(change))
+        else:
+            waiting.setdefault(change.restart, []).append(_told(change))
+    return ReloadAnswer(
+        applied=applied,
+        needs_restart=[
+            RestartNeeded(component=name, settings=changes) for name, changes in waiting.items()
+        ],
+    )
+
+
+def _told(change: Change) -> ChangeAnswer:
+    if change.path.startswith(_SECRET):
+        return ChangeAnswer(
+            path=change.path,
+            old=None if change.old is None else _HIDDEN,
+            new=None if change.new is None else _HIDDEN,
+        )
+    return ChangeAnswer(path=change.path, old=_plain(change.old), new=_plain(change.new))
+
+
+def _plain(value: object) -> object:
+    """A field's value as JSON holds it."""
+    return msgspec.to_builtins(value)
