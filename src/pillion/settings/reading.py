@@ -81,6 +81,12 @@ def validate(table: Raw) -> tuple[Settings, list[Finding]]:
     return settings, [_elsewhere(finding) for finding in place.findings]
 
 
+def setting_names() -> list[str]:
+    """The dotted name of every setting that holds a value, the shallow ones first."""
+    tables = {path[:-1] for path in _all_paths(ROOT, ())}
+    return [dotted(path) for path in _all_paths(ROOT, ()) if path not in tables]
+
+
 def _elsewhere(finding: Finding) -> Finding:
     """For an unknown name that is near to none beside it: the setting of that name in another section."""
     if finding.message != "unknown setting" or finding.suggestion is not None:

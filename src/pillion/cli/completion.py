@@ -1,0 +1,57 @@
+"""`pillion completion bash|zsh|fish`: a script made from the parser itself, so that it cannot fall behind the commands."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from pillion.cli.completion_bash import bash_script
+from pillion.cli.completion_fish import fish_script
+from pillion.cli.completion_shape import COMPONENTS, INSTANCES, LIMITS, LISTED, SETTINGS, shape_of
+from pillion.cli.completion_zsh import zsh_script
+from pillion.errors import UsageError
+
+NAME = "completion"
+SUMMARY = "print the completion for bash, zsh or fish"
+
+_SCRIPTS = {"bash": bash_script, "zsh": zsh_script, "fish": fish_script}
+_COMPONENTS = ("app", "agent", "shipper")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's own arguments."""
+    parser.add_argument(
+        "shell", nargs="?", choices=tuple(_SCRIPTS), help="source <(pillion completion bash)"
+    )
+    # For the scripts alone: what can only be known when the key is pressed.
+    parser.add_argument("--list", choices=LISTED, help=argparse.SUPPRESS)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print a script, or the candidates that a script asks for, one a line."""
+    if args.list is not None:
+        sys.stdout.write("".join(f"{word}\n" for word in _candidates(args.list)))
+        return 0
+    if args.shell is None:
+        raise UsageError("cannot tell for which shell; pillion completion bash, zsh or fish")
+    from pillion.cli.main import build_parser  # not above: that module lists this one
+
+    sys.stdout.write(_SCRIPTS[args.shell](shape_of(build_parser())))
+    return 0
+
+
+def _candidates(kind: str) -> list[str]:
+    if kind == INSTANCES:
+        from pillion.keeper import places
+
+        return places.instances()
+    if kind == COMPONENTS:
+        return list(_COMPONENTS)
+    if kind == SETTINGS:
+        from pillion.settings.reading import setting_names
+
+        return [f"{name}=" for name in setting_names()]
+    assert kind == LIMITS, kind
+    from pillion.settings.limits import Limits
+
+    return [f"{member.name}=" for member in Limits.members]

@@ -1,0 +1,110 @@
+"""Settings in a few sentences, for people: what will happen, and never a secret (no environment, no headers)."""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING
+
+from pillion.settings.units import format_duration, format_size
+
+if TYPE_CHECKING:
+    from pillion.settings import Settings
+    from pillion.settings.app import App
+    from pillion.settings.limits import Limits
+    from pillion.settings.logs import Logs
+    from pillion.settings.telemetry import Telemetry
+
+_FULL = {
+    "drop_oldest": "the oldest dropped first",
+    "drop_newest": "what is new then dropped",
+    "block": "the app then waits",
+}
+
+
+def summary(settings: Settings) -> list[tuple[str, str]]:
+    """Pairs of subject and sentence, in a fixed order."""
+    app = settings.app
+    rows = [("runs", _runs(app)), ("ready", _ready(app)), ("restarts", _restarts(app))]
+    rows.append(
+        ("stops", f"{app.stop_signal}, and KILL after {format_duration(app.stop_timeout_s)}")
+    )
+    if app.watchdog is not None:
+        rows.append(
+            (
+                "watchdog",
+                f"restarted after {format_duration(app.watchdog.timeout_s)} without a sign",
+            )
+        )
+    each = [
+        ("app", app.limits),
+        ("agent", settings.agent.limits),
+        ("shipper", settings.shipper.limits),
+    ]
+    rows.append(("limits", "; ".join(f"{name}: {_limits(limits)}" for name, limits in each)))
+    rows += [("keeps", _keeps(settings.logs)), ("ships", _ships(settings.telemetry))]
+    rows.append(
+        ("api", f"Unix socket{f' and {settings.api.listen}' if settings.api.listen else ''}")
+    )
+    if settings.api.probe_listen:
+        rows.append(("probes", settings.api.probe_listen))
+    return rows
+
+
+def _runs(app: App) -> str:
+    command = shlex.join(app.command) if app.command else "the command given to pillion run"
+    name = f" as {app.name}" if app.name else ""
+    user = f", user {app.user}" if app.user else ""
+    return f"{command}{name}{user}"
+
+
+def _ready(app: App) -> str:
+    ready = app.ready
+    if ready is None:
+        return "when it runs"
+    if ready.http is not None:
+        url = (
+            f"http://127.0.0.1:{app.port}{ready.http}" if ready.http.startswith("/") else ready.http
+        )
+        return f"when {url} answers"
+    if ready.tcp is not None:
+        return f"when {ready.tcp} accepts a connection"
+    return f"when {shlex.join(ready.exec)} succeeds" if ready.exec else "when the app says READY=1"
+
+
+def _restarts(app: App) -> str:
+    restart = app.restart
+    if restart.policy == "never":
+        return "never; pillion run ends with the app's exit code"
+    when = "whenever it ends" if restart.policy == "always" else "after a failure"
+    waits = f"waits {format_duration(restart.initial_s)} to {format_duration(restart.max_s)}"
+    return f"{when}; {waits}; given up after {restart.limit} starts in {format_duration(restart.window_s)}"
+
+
+def _limits(limits: Limits) -> str:
+    parts = []
+    if limits.memory_bytes is not None:
+        parts.append(f"memory {format_size(limits.memory_bytes)}")
+    if limits.cpu is not None:
+        parts.append(f"cpu {limits.cpu:g}")
+    if limits.processes is not None:
+        parts.append(f"processes {limits.processes}")
+    if limits.open_files is not None:
+        parts.append(f"open files {limits.open_files}")
+    return ", ".join(parts) or "none"
+
+
+def _keeps(logs: Logs) -> str:
+    spool = logs.spool
+    kept = f"{format_size(spool.size_bytes)} or {format_duration(spool.age_s)} of output, {_FULL[spool.full]}"
+    if logs.file is not None:
+        kept += f"; also in {logs.file.path}"
+    if logs.files:
+        kept += f"; follows {', '.join(logs.files)}"
+    return kept
+
+
+def _ships(telemetry: Telemetry) -> str:
+    if telemetry.otlp is None:
+        return "nothing; telemetry.otlp is not set"
+    packed = "" if telemetry.compression == "none" else f", {telemetry.compression}"
+    return f"to {telemetry.otlp} ({telemetry.protocol}{packed})"
