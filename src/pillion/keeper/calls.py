@@ -35,20 +35,25 @@ class Refused(Exception):
 class Reply:
     """Where the answer of one call goes, once."""
 
-    __slots__ = ("_channel", "_id")
+    __slots__ = ("_id", "channel")
 
     def __init__(self, channel: Channel, number: Json) -> None:
-        self._channel = channel
+        self.channel = channel
         self._id = number
+
+    @property
+    def number(self) -> Json:
+        """The caller's number for this call."""
+        return self._id
 
     def result(self, result: dict[str, Json]) -> None:
         """Answer."""
-        self._channel.send({"op": "reply", "id": self._id, "result": result})
+        self.channel.send({"op": "reply", "id": self._id, "result": result})
 
     def error(self, status: int, title: str, detail: str) -> None:
         """Refuse."""
         error: dict[str, Json] = {"status": status, "title": title, "detail": detail}
-        self._channel.send({"op": "reply", "id": self._id, "error": error})
+        self.channel.send({"op": "reply", "id": self._id, "error": error})
 
 
 class Calls:
@@ -289,7 +294,7 @@ class Calls:
     def _upgrade(self, reply: Reply, params: Message) -> None:
         self._refuse_while_stopping()
         keeper = self._keeper
-        if keeper.upgrade is not None:
+        if keeper.upgrade is not None or keeper.succession.under_way:
             raise Refused(
                 409,
                 "Upgrade under way",
@@ -300,7 +305,7 @@ class Calls:
             [str(n) for n in names] if isinstance(names, list) and names else ["shipper", "agent"]
         )
         if wanted == ["keeper"]:
-            keeper.replace_self(python if isinstance(python, str) else None, reply)
+            keeper.succession.begin(python if isinstance(python, str) else None, reply)
             return
         if unknown := [n for n in wanted if n not in ("agent", "shipper")]:
             raise Refused(
@@ -346,7 +351,7 @@ class Calls:
 
     def child_exited(self, pid: int, code: int) -> None:
         """A child that is no component has ended (the trial child of our own upgrade)."""
-        self._keeper.trial_exited(pid, code)
+        self._keeper.succession.trial_exited(pid, code)
 
 
 def _set(limits: LimitsPlan, key: str, value: float | None) -> None:

@@ -204,6 +204,25 @@ class Groups:
         """Return the instance's directory in each hierarchy in use."""
         return [d for d in (self._v2, *self._v1.values()) if d]
 
+    def dump(self) -> dict[str, Json]:
+        """Return the groups as JSON values."""
+        return {
+            "base": self.base,
+            "v2": self._v2,
+            "v2_controls": self._v2_controls,
+            "v1": dict(self._v1),
+        }
+
+    @staticmethod
+    def load(data: dict[str, Json]) -> Groups:
+        """Return the groups that `dump` described."""
+        groups = Groups(Hierarchies(None, frozenset(), {}), str(data["base"]))
+        v2, v1 = data["v2"], data["v1"]
+        groups._v2 = v2 if isinstance(v2, str) else None
+        groups._v2_controls = bool(data["v2_controls"])
+        groups._v1 = {str(k): str(v) for k, v in v1.items()} if isinstance(v1, dict) else {}
+        return groups
+
     def create(self, name: str) -> Group:
         """Return a new group for a component; it is `SAMPLING` in means when no hierarchy lets us make one."""
         v2 = f"{self._v2}/{name}" if self._v2 and self._make(f"{self._v2}/{name}") else None

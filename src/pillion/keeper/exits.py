@@ -245,6 +245,10 @@ class Exits:
         else:
             self._keeper.starter.start_sidecar(component)
 
+    def restarter(self, component: Component) -> Callable[[], None]:
+        """Return the call that starts a component again."""
+        return lambda: self.restart(component)
+
     def restart_component(self, component: Component) -> None:
         """Start a component that is stopped or waits for its next try."""
         if component.restart_timer is not None:

@@ -125,6 +125,10 @@ class Inbox:
             sock.close()
             return
         channel = wire.Channel(sock)
+        self.add_operator(channel)
+
+    def add_operator(self, channel: wire.Channel) -> None:
+        """Listen to an operator's connection."""
         self._keeper.loop.add(channel.fileno(), lambda: self._on_operator_message(channel))
 
     def _on_operator_message(self, channel: wire.Channel) -> None:

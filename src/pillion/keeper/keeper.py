@@ -18,12 +18,12 @@ from .output import ScribeProcess, Stream, journal_of
 from .shutdown import Shutdown
 from .sidecar import sidecar_plan
 from .starting import Starter
+from .succession import Succession
 from .terminal import Terminal
 from .watch import Watch
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .calls import Reply
     from .cgroups import Groups
     from .instance import Instance
     from .plan import Plan
@@ -59,6 +59,7 @@ class Keeper:
         self.watch = Watch(self)
         self.calls = Calls(self)
         self.shutdown = Shutdown(self)
+        self.succession = Succession(self)
         self.upgrade: Upgrade | None = None
         self.exit_code: int | None = None
         self.started = ""
@@ -102,9 +103,7 @@ class Keeper:
             {"pid": os.getpid(), "command": list(self.plan["app"]["command"])},
         )
         wait_s = self.plan["agent"].get("wait_s", 0.0)
-        sidecars = [
-            c for c in (self.agent, self.shipper) if sidecar_plan(self.plan, c.name)["enabled"]
-        ]
+        sidecars = self.sidecars()
         if wait_s <= 0 or not sidecars:
             self.starter.start_app()
         for sidecar in sidecars:
@@ -112,6 +111,32 @@ class Keeper:
         if self.app.state == parts.WAITING:
             self.loop.after(wait_s, self.starter.wait_is_over)
         self.watch.schedule_tick()
+
+    def take_over(self) -> None:
+        """Stand where the version before us stood: watch what it watched, and go on with what was due."""
+        self.prepare()
+        channel = self.output.channel
+        if channel is not None:
+            self.loop.add(channel.fileno(), self.inbox.on_scribe)
+        elif not self.output.pid:
+            self.starter.start_scribe()
+        for component in self.components.values():
+            if component.process is not None:
+                self.starter.watch(component, component.process)
+            elif component.state == parts.BACKOFF:
+                component.restart_timer = self.loop.after(1.0, self.exits.restarter(component))
+        if self.app.state == parts.WAITING:
+            self.loop.after(self.plan["agent"].get("wait_s", 0.0), self.starter.wait_is_over)
+        if self.app.process is not None:
+            self.watch.arm_watchdog()
+        self.describe()
+        self.send_tree()
+        self.watch.schedule_tick()
+        self.push_state()
+
+    def sidecars(self) -> list[Component]:
+        """Return the components of the sidecar that the plan has."""
+        return [c for c in (self.agent, self.shipper) if sidecar_plan(self.plan, c.name)["enabled"]]
 
     def describe(self) -> None:
         """Write instance.json anew."""
@@ -182,13 +207,6 @@ class Keeper:
         process = self.app.process
         if self.terminal.fd >= 0 and process is not None:
             self.terminal.lend(process.pid)
-
-    def replace_self(self, python: str | None, reply: Reply) -> None:
-        """Upgrade the keeper in place."""
-        raise NotImplementedError
-
-    def trial_exited(self, pid: int, code: int) -> None:
-        """A child that is no component has ended."""
 
     def finish(self, code: int) -> None:
         """Nothing is left to do: `run` returns this code."""

@@ -44,6 +44,10 @@ class Loop:
         signal.set_wakeup_fd(self._wake_write, warn_on_full_buffer=False)
         self.add(self._wake_read, self._deliver)
 
+    def rewire(self) -> None:
+        """Hear signals again after an execve that failed."""
+        signal.set_wakeup_fd(self._wake_write, warn_on_full_buffer=False)
+
     def add(self, fd: int, callback: Callable[[], None], events: int = select.EPOLLIN) -> None:
         """Call `callback` whenever `fd` is ready."""
         self._readers[fd] = callback

@@ -284,7 +284,7 @@ class Scribe:
             "dropped_bytes": {s.name: s.ring.dropped for s in self._inputs if s.ring.dropped},
             "failures": {w.name: w.failure for w in self._spooler.streams if w.failure},
             "mirror_lost_bytes": {m.name: m.lost for m in self._mirrorer.mirrors if m.lost},
-            "over_quota": self._spooler.over_quota,
+            "over_quota": int(self._spooler.over_quota),
         }
 
     def _guard(self) -> None:

@@ -41,7 +41,18 @@ def command(role: str, python: str | None) -> list[str]:
     call = f"from pillion.processes.{role} import main; sys.exit(main())"
     if python is not None:
         return [python, "-I", "-c", f"import sys; {call}"]
-    return [sys.executable, "-I", "-S", "-c", f"import sys; sys.path[:] = {sys.path!r}; {call}"]
+    return [
+        sys.executable,
+        "-I",
+        "-S",
+        "-c",
+        f"import sys; sys.path[:] = {running_paths()!r}; {call}",
+    ]
+
+
+def running_paths() -> list[str]:
+    """Return where this process finds its code: others are to run the same."""
+    return list(sys.path)
 
 
 def sidecar_launch(

@@ -179,11 +179,7 @@ class Starter:
                 component.state = parts.RUNNING
                 if self._keeper.plan["app"]["ready"] is None:
                     self.app_ready()
-                timeout_s = self._keeper.plan["app"]["watchdog_timeout_s"]
-                if timeout_s:
-                    self._keeper.watch.watchdog = Heart(
-                        max(1, round(timeout_s / self._keeper.plan["agent"]["heartbeat_s"]))
-                    )
+                self._keeper.watch.arm_watchdog()
             return
         failure = launch.explain(report)
         process.killed_because = str(failure)
@@ -219,11 +215,7 @@ class Starter:
         """The agreed wait has passed: start the app without its sidecar, or not at all when that is required."""
         if self._keeper.app.state != parts.WAITING or self._keeper.shutdown.begun:
             return
-        missing = [
-            c.name
-            for c in (self._keeper.agent, self._keeper.shipper)
-            if not (c.process and c.process.ready)
-        ]
+        missing = [c.name for c in self._keeper.sidecars() if not (c.process and c.process.ready)]
         reason = f"{' and '.join(missing)} not ready within {self._keeper.plan['agent'].get('wait_s', 0.0):g} s"
         self._keeper.event("not-ready", "agent", reason)
         if self._keeper.plan["agent"].get("required"):
@@ -241,12 +233,7 @@ class Starter:
         """Start the app when everything that it waits for is ready."""
         if self._keeper.app.state != parts.WAITING or self._keeper.shutdown.begun:
             return
-        wanted = [
-            c
-            for c in (self._keeper.agent, self._keeper.shipper)
-            if sidecar_plan(self._keeper.plan, c.name)["enabled"]
-        ]
-        if all(c.process and c.process.ready for c in wanted):
+        if all(c.process and c.process.ready for c in self._keeper.sidecars()):
             self.start_app()
 
     def _not_ready(self, component: Component, process: Process) -> None:

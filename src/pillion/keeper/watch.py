@@ -27,6 +27,13 @@ class Watch:
         self.watchdog: Heart | None = None
         self.watchdog_beats = 0
 
+    def arm_watchdog(self) -> None:
+        """Expect the app's heartbeats from now on, when the settings want a watchdog."""
+        plan = self._keeper.plan
+        timeout_s = plan["app"]["watchdog_timeout_s"]
+        if timeout_s:
+            self.watchdog = Heart(max(1, round(timeout_s / plan["agent"]["heartbeat_s"])))
+
     def new_scribe(self) -> None:
         """A scribe has been started."""
         self.scribe_heart = Heart(_SCRIBE_MISSES)
