@@ -1,14 +1,10 @@
 """`--set a.b=v`: a value from the command line, put over those of the file before anything is validated."""
 
-from typing import TYPE_CHECKING
-
+from pillion.settings.kinds import Kind
 from pillion.settings.positions import parse_key
-from pillion.settings.problems import Path, Problem, dotted
-from pillion.settings.shapes import Table
+from pillion.settings.problems import Path, Place, Problem, dotted
+from pillion.settings.shapes import Strmap, Table
 from pillion.settings.tree import ROOT
-
-if TYPE_CHECKING:
-    from pillion.settings.kinds import Kind
 
 Raw = dict[str, object]
 
@@ -45,15 +41,31 @@ def apply_override(table: Raw, override: str) -> Path | Problem:
     at = table
     known: Kind | None = ROOT
     for part in parts[:-1]:
-        known = known.member(part) if isinstance(known, Table) else None
+        known = _inside(known, part)
         inner = at.setdefault(part, {})
         if not isinstance(inner, dict):
             # `restart = "always"` in the file, and --set app.restart.limit=3 beside it: both hold.
             short = known.shorthand if isinstance(known, Table) else ""
             inner = at[part] = {short: inner} if short else {}
         at = inner
-    at[parts[-1]] = value
+    at[parts[-1]] = _fitting(_inside(known, parts[-1]), value, rest[1:].strip())
     return parts
+
+
+def _inside(kind: Kind | None, name: str) -> Kind | None:
+    if isinstance(kind, Table):
+        return kind.member(name)
+    return kind.value if isinstance(kind, Strmap) else None
+
+
+def _fitting(kind: Kind | None, value: object, text: str) -> object:
+    """`value`, or the plain words where only those fit: `--set app.env.DEBUG=true` means the word."""
+    if kind is None or isinstance(value, str | dict | list):
+        return value
+    as_value, as_text = Place(), Place()
+    kind.read(value, as_value, None)
+    kind.read(text, as_text, None)
+    return text if as_value.findings and not as_text.findings else value
 
 
 class _Broken(str):

@@ -81,3 +81,19 @@ def test_toml_that_is_broken_is_not_taken_for_words() -> None:
 def test_words_that_would_end_the_value_are_words() -> None:
     assert parse("", ["app.env.X=a\nb = 3"]).app.env == {"X": "a\nb = 3"}
     assert parse("", ["app.env.X=# no comment"]).app.env == {"X": "# no comment"}
+
+
+def test_a_number_or_flag_is_words_where_only_words_fit() -> None:
+    app = parse(
+        "",
+        [
+            "app.name=123",
+            "app.env.DEBUG=true",
+            "app.env.N=007",
+            "app.user=33",
+            "app.ready.exec=true",
+        ],
+    ).app
+    assert (app.name, app.env, app.user) == ("123", {"DEBUG": "true", "N": "007"}, "33")
+    assert app.ready is not None
+    assert app.ready.exec == ("true",)
