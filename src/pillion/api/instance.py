@@ -11,6 +11,7 @@ from pillion.api.components import Nothing
 from pillion.api.problems import problem
 from pillion.api.query import body
 from pillion.errors import RefusedError
+from pillion.lifecycle.upgrade import UpgradeAnswer, Upgraded, UpgradeRequest
 from pillion.settings import SettingsError
 
 if TYPE_CHECKING:
@@ -23,31 +24,6 @@ UPGRADE_TIMEOUT_S = 600.0
 REPLY_GRACE_S = 2.0
 SHUTDOWN_TIMEOUT_S = 5.0
 UPGRADED_BY_DEFAULT = ("agent", "shipper")
-
-
-class UpgradeRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """`python`: the interpreter of the new version (None: the present one); `components`: agent and shipper
-    unless given, `keeper` for the keeper itself; `drain_s`: the bound of the hand-over in seconds."""
-
-    python: str | None = None
-    components: list[str] | None = None
-    drain_s: float | None = None
-
-
-class Upgraded(msgspec.Struct, frozen=True, kw_only=True):
-    """One component that was replaced: its versions (None: unknown) and its new pid."""
-
-    name: str
-    from_version: str | None = msgspec.field(default=None, name="from")
-    to_version: str | None = msgspec.field(default=None, name="to")
-    pid: int | None = None
-
-
-class UpgradeAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What was replaced, in order; `detail` says what could not be known yet."""
-
-    upgraded: list[Upgraded]
-    detail: str = ""
 
 
 class ShutdownAnswer(msgspec.Struct, frozen=True):

@@ -76,8 +76,8 @@ def render(status: Status | None, own: Stats, version: str) -> bytes:
         page.add("pillion_instance_info", info, 1)
         for component in status.components:
             _component(page, component)
-            stats = own if component.name == "agent" and own else component.stats
-            _stats(page, component.name, stats)
+            mine = component.name == "agent" and own
+            _stats(page, component.name, own if mine else component.stats)
     elif own:
         _stats(page, "agent", own)
     return page.text()
@@ -107,7 +107,7 @@ def _measured(one: Component) -> Iterator[tuple[str, float | None]]:
     yield "limit_open_files", one.limits.open_files
 
 
-def _stats(page: Exposition, component: str, stats: Stats) -> None:
+def _stats(page: Exposition, component: str, stats: Mapping[str, object]) -> None:
     left = SAMPLES_PER_COMPONENT
     for name, value in stats.items():
         for labels, number in _samples(value):
@@ -123,8 +123,12 @@ def _samples(value: object) -> Iterator[tuple[dict[str, str], float]]:
         yield {}, value
     elif isinstance(value, dict):
         for label, split in value.items():
-            for text, number in split.items():
-                yield {label: text}, number
+            if isinstance(split, dict):
+                yield from (
+                    ({str(label): str(text)}, number)
+                    for text, number in split.items()
+                    if isinstance(number, int | float)
+                )
 
 
 def _escaped(text: str) -> str:

@@ -16,6 +16,7 @@ from pillion.api.route import (
 from pillion.lifecycle.limits import LimitsChange
 from pillion.lifecycle.readiness import Readiness
 from pillion.lifecycle.reload import ReloadAnswer
+from pillion.lifecycle.upgrade import UpgradeAnswer, UpgradeRequest
 from pillion.model.component import Component, Overview
 
 _TEXT: dict[str, object] = {"type": "string"}
@@ -220,12 +221,10 @@ ROUTES: tuple[Route, ...] = (
         description="Each new process starts beside the old one and takes over when it is ready; when it does not "
         "become ready, the old one carries on and the answer says why. A second upgrade meanwhile is refused: 409.",
         answers=(
-            Answer(200, "Replaced.", instance.UpgradeAnswer),
-            Answer(
-                202, "The agent has been replaced; the rest is under way.", instance.UpgradeAnswer
-            ),
+            Answer(200, "Replaced.", UpgradeAnswer),
+            Answer(202, "The agent has been replaced; the rest is under way.", UpgradeAnswer),
         ),
-        body=instance.UpgradeRequest,
+        body=UpgradeRequest,
         refusals=(409, 415, 422, 500, 504),
     ),
     Route(

@@ -6,12 +6,12 @@ import argparse
 import os
 import shutil
 
-from pillion.api.instance import UpgradeAnswer
 from pillion.cli.door import open_door
 from pillion.cli.instances import add_instance_argument
 from pillion.cli.json_output import print_json
 from pillion.cli.table import write_lines
 from pillion.errors import UsageError
+from pillion.lifecycle.upgrade import UpgradeAnswer
 from pillion.settings.units import parse_duration
 
 NAME = "upgrade"

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import msgspec
 
-from pillion.model.stats import Stats  # noqa: TC001 - msgspec reads it
-
 STATES = ("waiting", "starting", "running", "backoff", "stopping", "stopped", "failed")
 LIMIT_MEANS = ("cgroup-v2", "cgroup-v1", "sampling")
 
@@ -37,7 +35,11 @@ class Usage(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Component(msgspec.Struct, frozen=True, kw_only=True):
-    """One of the instance's processes. `started` is RFC 3339 in UTC, `state` one of `STATES`."""
+    """One of the instance's processes. `started` is RFC 3339 in UTC, `state` one of `STATES`.
+
+    `stats` is what the process counts itself (`pillion.model.stats`), taken as it comes: another version may
+    count in other shapes.
+    """
 
     name: str
     state: str
@@ -50,7 +52,7 @@ class Component(msgspec.Struct, frozen=True, kw_only=True):
     limits_by: str | None = None
     usage: Usage = Usage()
     last_exit: Exit | None = None
-    stats: Stats = {}
+    stats: dict[str, object] = {}
 
 
 class ComponentList(msgspec.Struct, frozen=True):

@@ -23,7 +23,7 @@ from pillion.base.process import freeze_collector, run_process
 from pillion.base.tasks import RootTasks
 from pillion.errors import PillionError
 from pillion.http.handover import HandoverError, HandoverReceiver
-from pillion.http.server import Server
+from pillion.http.server import Server, ServerLimits
 from pillion.model.place import Place, read_place
 from pillion.processes.agent_access import read_access
 from pillion.processes.agent_readiness import AppProbe
@@ -39,6 +39,8 @@ ROLE = "agent"
 
 # Which inherited descriptor is served under which name.
 _LISTENERS = (("api_unix", UNIX), ("api_tcp", TCP), ("probe", PROBE))
+# Local clients are quick, and what they send is small.
+_LIMITS = ServerLimits(header_timeout_s=5.0, body_bytes=1 << 20)
 # For clients that have been answered to take their answer and close, when nothing is under way any more.
 _LAST_BYTES_S = 0.2
 _CLEANUP_S = 1.0
@@ -85,7 +87,7 @@ class Agent:
         }
         access = read_access(place, self._settings, self._sockets.get(TCP))
         self._application = Application(self._context, access, ROUTES)
-        self._server = Server(self._application, on_error=self._failed, name="api")
+        self._server = Server(self._application, _LIMITS, on_error=self._failed, name="api")
         self._probe = AppProbe(self._control, self._settings.app, self._tasks)
 
     async def run(self) -> int:
