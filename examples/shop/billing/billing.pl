@@ -1,0 +1,90 @@
+#!/usr/bin/perl
+# The shop's billing worker: charges what the orders service asks for, and declines now and then, as card companies do.
+# Perl as every Debian has it (perl-base), no modules from elsewhere. PORT comes from the environment. It logs JSON lines.
+use strict;
+use warnings;
+use IO::Socket::INET;
+use POSIX qw(strftime);
+
+$| = 1;
+my $port     = $ENV{PORT} || 3002;
+my $stopping = 0;
+my ($charged, $declined, $cents_total) = (0, 0, 0);
+
+sub escape {
+    my ($text) = @_;
+    $text =~ s/(["\\])/\\$1/g;
+    $text =~ s/([\x00-\x1f])/sprintf '\\u%04x', ord $1/ge;
+    return $text;
+}
+
+sub say_json {
+    my ($level, $message, %fields) = @_;
+    my $line = sprintf '{"ts":"%s","level":"%s","msg":"%s"', strftime('%Y-%m-%dT%H:%M:%SZ', gmtime), $level, escape($message);
+    for my $key (sort keys %fields) {
+        my $value = $fields{$key};
+        $line .= sprintf ',"%s":%s', $key, $value =~ /^\d{1,15}$/ ? $value : '"' . escape($value) . '"';
+    }
+    print "$line}\n";
+}
+
+sub answer {
+    my ($client, $status, $reason, $body) = @_;
+    my $length = length $body;
+    print {$client} "HTTP/1.1 $status $reason\r\nContent-Type: application/json\r\nContent-Length: $length\r\nConnection: close\r\n\r\n$body";
+}
+
+sub serve {
+    my ($client) = @_;
+    local $SIG{ALRM} = sub { die "the client was too slow\n" };
+    alarm 5;
+    my $request = <$client> // '';
+    my ($method, $path) = $request =~ m{^(\w+) (\S+) HTTP/1\.[01]\r?\n};
+    return answer($client, 400, 'Bad Request', "{}\n") unless defined $path;
+    my %header;
+    while (defined(my $line = <$client>)) {
+        last if $line =~ /^\r?\n/;
+        $header{lc $1} = $2 if $line =~ /^([^:\s]+):\s*(.*?)\s*$/;
+    }
+    my $body = '';
+    my $length = $header{'content-length'} || 0;
+    read $client, $body, $length > 65536 ? 65536 : $length;
+    alarm 0;
+
+    return answer($client, 200, 'OK', "{\"status\":\"ok\",\"charged\":$charged,\"declined\":$declined}\n") if $path eq '/healthz';
+    return answer($client, 404, 'Not Found', "{\"error\":\"not found\"}\n") unless $method eq 'POST' && $path eq '/charge';
+
+    my ($order) = $body =~ /"order":\s*(\d+)/;
+    my ($cents) = $body =~ /"cents":\s*(\d+)/;
+    my $id = $header{'x-request-id'} || '-';
+    return answer($client, 400, 'Bad Request', "{\"error\":\"no order, or no amount\"}\n") unless defined $order && defined $cents;
+
+    # Every seventeenth card is bad; the same order always has the same fate.
+    if ($order % 17 == 0) {
+        $declined++;
+        say_json('warn', 'card declined', order => $order, cents => $cents, id => $id);
+        # Some libraries warn on stderr, in plain text and over two lines.
+        print STDERR "WARN: card company says no for order $order\n    at gateway line 42\n" if $order % 34 == 0;
+        return answer($client, 402, 'Payment Required', "{\"error\":\"card declined\"}\n");
+    }
+    $charged++;
+    $cents_total += $cents;
+    say_json('info', 'charged', order => $order, cents => $cents, id => $id);
+    return answer($client, 200, 'OK', "{\"charged\":$cents}\n");
+}
+
+$SIG{PIPE} = 'IGNORE';
+my $listener = IO::Socket::INET->new(LocalAddr => '127.0.0.1', LocalPort => $port, Listen => 128, ReuseAddr => 1)
+    or die "billing: cannot listen on port $port: $!\n";
+$SIG{TERM} = sub { $stopping = 1 };
+say_json('info', 'billing is ready', port => $port, perl => "$^V");
+# The wait is bounded, so that a TERM between the question and the wait is not overheard.
+my $readable = '';
+vec($readable, fileno $listener, 1) = 1;
+until ($stopping) {
+    next unless select(my $ready = $readable, undef, undef, 0.2) > 0;
+    my $client = $listener->accept or next;
+    eval { serve($client); 1 } or say_json('error', "cannot serve: $@");
+    close $client;
+}
+say_json('info', 'billing ends', charged => $charged, declined => $declined, cents => $cents_total);

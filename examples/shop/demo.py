@@ -1,0 +1,207 @@
+"""A small shop of three services in three languages, each with its sidecar, none of them knowing about it.
+
+`make demo` starts them, lets customers in, shows status and logs until Ctrl-C (or for DEMO_SECONDS), kills an agent on the way, upgrades
+a sidecar, and at the end proves that every request was answered and that every answer is in the logs.
+"""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+from sidecars import DemoFailed, Service, shown
+from traffic import Traffic
+
+_ROUND_S = 5.0
+
+
+def main() -> int:
+    """Run the demo. 0 when everything that it promises was seen, 1 with the reason otherwise."""
+    seconds = float(os.environ.get("DEMO_SECONDS") or 0)
+    # Not in /tmp, which may be memory: the spool belongs on a disk.
+    base = Path(tempfile.mkdtemp(prefix="pillion-demo-", dir="/var/tmp"))
+    end = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: end.set())
+    services = _services(base)
+    traffic = Traffic(f"http://127.0.0.1:{services[-1].port}")
+    failure = ""
+    try:
+        _open(services)
+        traffic.start()
+        _play(services, traffic, end, seconds)
+        traffic.stop()
+        _prove(services[-1], traffic)
+    except DemoFailed as failed:
+        failure = str(failed)
+    finally:
+        traffic.stop()
+        failure = "\n".join(filter(None, [failure, _close(services)]))
+    if failure:
+        print(f"\ndemo failed: {failure}\nwhat the services left is in {base}", file=sys.stderr)
+        return 1
+    shutil.rmtree(base)
+    print("\ndone: everything stopped in order, nothing left behind")
+    return 0
+
+
+def _services(base: Path) -> list[Service]:
+    """In the order of their dependence: whom others call comes first."""
+    billing, orders, storefront = _free_ports(3)
+    return [
+        Service("billing", billing, base, {"app.ready.tcp": str(billing)}),
+        Service("orders", orders, base, {"app.env.BILLING_URL": f"http://127.0.0.1:{billing}"}),
+        Service("storefront", storefront, base, {"app.env.ORDERS_URL": f"http://127.0.0.1:{orders}"}),
+    ]
+
+
+def _free_ports(count: int) -> list[int]:
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [one.getsockname()[1] for one in sockets]
+    for one in sockets:
+        one.close()
+    return ports
+
+
+def _open(services: list[Service]) -> None:
+    for service in services:
+        _title(f"cd examples/shop/{service.name}; pillion run --settings pillion.toml")
+        began = time.monotonic()
+        service.start()
+        service.wait_until_ready(30)
+        print(f"{service.name} is ready on port {service.port}, {time.monotonic() - began:.1f} s after its start")
+
+
+def _play(services: list[Service], traffic: Traffic, end: threading.Event, seconds: float) -> None:
+    """Status and logs in rounds; the kill after the first round, the upgrade after the second."""
+    began = time.monotonic()
+    round_s = min(_ROUND_S, seconds / 4) if seconds else _ROUND_S
+    acts = [_kill_the_agent, _upgrade]
+    while not end.wait(round_s):
+        for service in services:
+            service.expect_alive()
+        _show(services, traffic)
+        if acts:
+            acts.pop(0)(services[-1], traffic)
+        elif seconds and time.monotonic() - began >= seconds:
+            return
+
+
+def _show(services: list[Service], traffic: Traffic) -> None:
+    for service in services:
+        _title(shown("status", "--instance", service.name))
+        _print(service.pillion("status"))
+    for service in services:
+        _title(shown("logs", "--instance", service.name, "--since", "10s") + " | tail -n 4")
+        _print(service.pillion("logs", "--since", "10s"), last=4)
+    answered, sold, failed = traffic.counts()
+    print(f"\n{answered} requests answered, {sold} purchases among them, {failed} failed")
+
+
+def _kill_the_agent(service: Service, traffic: Traffic) -> None:
+    app, agent = service.component("app"), service.component("agent")
+    _title(f"kill -KILL {agent['pid']}    # the agent of {service.name}, while customers buy")
+    os.kill(int(str(agent["pid"])), signal.SIGKILL)
+    began = time.monotonic()
+    while (now := service.component("agent"))["pid"] in (agent["pid"], None) or now["state"] != "running":
+        if time.monotonic() - began > 15:
+            raise DemoFailed(f"the agent of {service.name} was not back within 15 s; its state is {now['state']}")
+        time.sleep(0.05)
+    print(f"a new agent (pid {now['pid']}) was seen after {time.monotonic() - began:.1f} s, starting `pillion status` included")
+    _expect_untouched(service, app, traffic)
+
+
+def _upgrade(service: Service, traffic: Traffic) -> None:
+    app, agent, shipper = (service.component(name) for name in ("app", "agent", "shipper"))
+    _title(shown("upgrade", "--instance", service.name))
+    done = service.pillion("upgrade")
+    _print(done)
+    if done.returncode != 0:
+        raise DemoFailed(f"pillion upgrade of {service.name} ended with {done.returncode}")
+    for before in (agent, shipper):
+        now = service.component(str(before["name"]))
+        if now["pid"] == before["pid"]:
+            raise DemoFailed(f"after the upgrade the {before['name']} is still pid {before['pid']}")
+        print(f"{before['name']}: pid {before['pid']} -> {now['pid']}")
+    _expect_untouched(service, app, traffic)
+
+
+def _expect_untouched(service: Service, app: dict[str, object], traffic: Traffic) -> None:
+    now = service.component("app")
+    if (now["pid"], now["started"]) != (app["pid"], app["started"]):
+        raise DemoFailed(f"{service.name} was pid {app['pid']} and is now {now['pid']}: it should not have noticed")
+    _expect_no_failures(traffic)
+    print(f"{service.name} itself did not notice: still pid {now['pid']}; no request failed")
+
+
+def _expect_no_failures(traffic: Traffic) -> None:
+    if traffic.failures:
+        raise DemoFailed(f"{len(traffic.failures)} requests failed, the first: {traffic.failures[0]}")
+
+
+def _prove(service: Service, traffic: Traffic) -> None:
+    """Every answered request has its access line in the logs, which survived the kill and the upgrade."""
+    _expect_no_failures(traffic)
+    _title(shown("logs", "--instance", service.name, "--json") + "    # every answer must be there")
+    missing = traffic.answered
+    deadline = time.monotonic() + 10
+    # The last lines may still be on their way from the pipe to the spool.
+    while missing and time.monotonic() < deadline:
+        done = service.pillion("logs", "--json")
+        if done.returncode != 0:
+            raise DemoFailed(f"pillion logs of {service.name} failed: {done.stderr.strip()}")
+        missing = traffic.answered - _ids(done.stdout)
+    if missing:
+        raise DemoFailed(f"{len(missing)} of {len(traffic.answered)} answers are not in the logs, such as id={min(missing)}")
+    print(f"{len(traffic.answered)} requests answered, 0 failed, {len(traffic.answered)} found in the logs")
+
+
+def _ids(output: str) -> set[str]:
+    found = set()
+    for line in output.splitlines():
+        text = json.dumps(json.loads(line))
+        if " id=" in text and " HTTP/" in text:
+            found.add(text.rpartition(" id=")[2].split('"')[0].split("\\")[0].strip())
+    return found
+
+
+def _close(services: list[Service]) -> str:
+    """Stop in the opposite order. Returns what went wrong, or nothing."""
+    wrong = []
+    if any(service.started for service in services):
+        _title("kill -TERM each pillion run, the storefront first")
+    for service in reversed(services):
+        if not service.started:
+            continue
+        try:
+            code = service.stop()
+        except DemoFailed as failed:
+            wrong.append(str(failed))
+            continue
+        print(f"{service.name} ended with code {code}")
+        if code != 0:
+            wrong.append(f"{service.name} ended with code {code} instead of 0")
+    return "\n".join(wrong)
+
+
+def _title(text: str) -> None:
+    line = f"── {text} "
+    print("\n" + line + "─" * max(0, 100 - len(line)), flush=True)
+
+
+def _print(done: subprocess.CompletedProcess[str], last: int = 0) -> None:
+    for line in done.stdout.splitlines()[-last:]:
+        print(line if len(line) <= 160 else line[:159] + "…")
+    if done.stderr.strip():
+        print(done.stderr.strip())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,126 @@
+"""The shop's orders: keeps them in memory, and has billing charge each. Python's standard library alone.
+
+PORT and BILLING_URL come from the environment. It logs as Python programs do: plain lines with a level, tracebacks over several lines.
+"""
+
+import http.client
+import itertools
+import json
+import logging
+import os
+import signal
+import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import urlsplit
+
+log = logging.getLogger("orders")
+
+
+class Declined(Exception):
+    """Billing said no."""
+
+
+class Book:
+    """The orders taken, the latest thousand of them."""
+
+    def __init__(self, billing: str) -> None:
+        self._billing = urlsplit(billing)
+        self._numbers = itertools.count(1)
+        self._lock = threading.Lock()
+        self._orders: dict[int, dict[str, object]] = {}
+
+    def take(self, item: str, cents: int, request_id: str) -> int:
+        """Charge, keep and number an order. Raises Declined or OSError."""
+        number = next(self._numbers)
+        self._charge(number, cents, request_id)
+        with self._lock:
+            self._orders[number] = {"order": number, "item": item, "cents": cents}
+            self._orders.pop(number - 1000, None)
+        return number
+
+    def find(self, number: int) -> dict[str, object] | None:
+        """The order with this number, if it is still kept."""
+        with self._lock:
+            return self._orders.get(number)
+
+    def _charge(self, number: int, cents: int, request_id: str) -> None:
+        connection = http.client.HTTPConnection(self._billing.hostname or "", self._billing.port, timeout=5)
+        try:
+            body = json.dumps({"order": number, "cents": cents})
+            connection.request("POST", "/charge", body, {"X-Request-Id": request_id})
+            answer = connection.getresponse()
+            text = answer.read().decode(errors="replace").strip()
+        finally:
+            connection.close()
+        if answer.status == 402:
+            raise Declined(json.loads(text)["error"])
+        if answer.status != 200:
+            raise OSError(f"billing answered {answer.status}: {text}")
+
+
+class Handler(BaseHTTPRequestHandler):
+    """One connection."""
+
+    protocol_version = "HTTP/1.1"
+    book: Book
+    # Headers and body go out as one: two small writes would wait for the acknowledgement of the first.
+    wbufsize = -1
+    disable_nagle_algorithm = True
+
+    def do_GET(self) -> None:
+        """Health, and single orders."""
+        if self.path == "/healthz":
+            return self._answer(200, {"status": "ok"})
+        number = self.path.removeprefix("/orders/")
+        order = self.book.find(int(number)) if number.isdecimal() else None
+        return self._answer(200 if order else 404, order or {"error": "no such order"})
+
+    def do_POST(self) -> None:
+        """A new order."""
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        request_id = self.headers.get("X-Request-Id", "-")
+        try:
+            wanted = json.loads(body)
+            number = self.book.take(str(wanted["item"]), int(wanted["cents"]), request_id)
+        except Declined as no:
+            log.warning("declined id=%s: %s", request_id, no)
+            return self._answer(402, {"error": str(no)})
+        except (ValueError, KeyError, OSError):
+            log.exception("cannot take an order, id=%s", request_id)
+            return self._answer(502, {"error": "billing is not there, or the order makes no sense"})
+        log.info("order %d: %s for %.2f id=%s", number, wanted["item"], wanted["cents"] / 100, request_id)
+        return self._answer(201, {"order": number})
+
+    def _answer(self, status: int, body: dict[str, object]) -> None:
+        data = json.dumps(body).encode() + b"\n"
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        """An access line for everything but the health checks."""
+        if self.path != "/healthz":
+            log.debug('"%s" %s %s', self.requestline, code, size)
+
+
+def main() -> int:
+    """Serve until SIGTERM; what is under way is finished."""
+    level = os.environ.get("LOG_LEVEL", "INFO")
+    logging.basicConfig(stream=sys.stdout, level=level, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    Handler.book = Book(os.environ.get("BILLING_URL", "http://127.0.0.1:3002"))
+    server = ThreadingHTTPServer(("127.0.0.1", int(os.environ.get("PORT", "3001"))), Handler)
+    # Kept-alive connections of the storefront must not hold the end back.
+    server.daemon_threads = True
+    signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=server.shutdown).start())
+    log.info("taking orders on port %d", server.server_port)
+    server.serve_forever(poll_interval=0.1)
+    server.server_close()
+    log.info("no more orders")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

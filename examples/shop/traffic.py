@@ -1,0 +1,78 @@
+"""Customers: a steady stream of purchases, each with an id by which it can be found again in every service's log."""
+
+import http.client
+import random
+import threading
+import urllib.error
+import urllib.request
+from urllib.parse import quote
+
+_ITEMS = ("kettle", "teapot", "cup", "tea")
+_BAD_COUPON = quote('{"percent": ')
+
+
+class Traffic:
+    """Threads that buy until told to stop. Every answer is counted; an error of ours (5xx, no answer) is kept with its text."""
+
+    def __init__(self, url: str, customers: int = 3, pause_s: float = 0.05) -> None:
+        self._url = url
+        self._pause_s = pause_s
+        self._stop = threading.Event()
+        self._lock = threading.Lock()
+        self.answered: set[str] = set()
+        self.sold = 0
+        self.failures: list[str] = []
+        self._threads = [threading.Thread(target=self._shop, args=(n,), name=f"customer-{n}") for n in range(customers)]
+
+    def start(self) -> None:
+        """Let the customers in."""
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> None:
+        """Send them home, and wait until the last one has left."""
+        self._stop.set()
+        for thread in self._threads:
+            if thread.ident is not None:
+                thread.join()
+
+    def counts(self) -> tuple[int, int, int]:
+        """Answers, purchases among them, failures."""
+        with self._lock:
+            return len(self.answered), self.sold, len(self.failures)
+
+    def _shop(self, customer: int) -> None:
+        chance = random.Random(customer)
+        number = 0
+        while not self._stop.wait(self._pause_s):
+            number += 1
+            request_id = f"{customer}-{number:06d}"
+            # Now and then somebody wants what nobody sells, or sends a coupon that breaks the parser.
+            wish = chance.random()
+            if wish < 0.03:
+                path = f"/coupon?code={_BAD_COUPON}"
+            else:
+                path = f"/buy?item={'ladder' if wish < 0.06 else chance.choice(_ITEMS)}"
+            self._ask(path, request_id)
+
+    def _ask(self, path: str, request_id: str) -> None:
+        request = urllib.request.Request(self._url + path, method="POST", headers={"X-Request-Id": request_id})
+        failure = ""
+        try:
+            with urllib.request.urlopen(request, timeout=10) as answer:
+                answer.read()
+                status = answer.status
+        except urllib.error.HTTPError as refused:
+            refused.close()
+            status = refused.code
+            if status >= 500:
+                failure = f"{path} id={request_id}: status {status}"
+        except (OSError, http.client.HTTPException) as error:
+            status = 0
+            failure = f"{path} id={request_id}: {error!r}"
+        with self._lock:
+            if status:
+                self.answered.add(request_id)
+            self.sold += status == 201
+            if failure:
+                self.failures.append(failure)

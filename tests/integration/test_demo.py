@@ -1,0 +1,32 @@
+"""`make demo` shows what it promises, by itself, and leaves nothing behind."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+_ROOT = Path(__file__).parents[2]
+_DEMO = _ROOT / "examples" / "shop" / "demo.py"
+
+
+@pytest.mark.timeout(180)
+def test_the_demo_runs_by_itself_and_ends_well() -> None:
+    done = subprocess.run(
+        [sys.executable, str(_DEMO)],
+        env={**os.environ, "DEMO_SECONDS": "8"},
+        capture_output=True,
+        text=True,
+        timeout=170,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout[-4000:]
+    for promised in (
+        "storefront itself did not notice",
+        "$ pillion upgrade --instance storefront",
+        "0 failed",
+        "storefront ended with code 0\norders ended with code 0\nbilling ended with code 0\n",
+        "done: everything stopped in order, nothing left behind",
+    ):
+        assert promised in done.stdout
