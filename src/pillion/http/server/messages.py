@@ -14,7 +14,7 @@ from pillion.http.problem import CONTENT_TYPE, problem_body
 Fields = Sequence[tuple[bytes, bytes]]
 
 
-class Refusal(Exception):  # noqa: N818 - a refusal is an answer, not a fault
+class Refusal(Exception):
     """An answer by way of an exception: a handler, or reading a body, gives up with this status.
 
     The server answers it with a problem document; `headers` go with it.
