@@ -12,9 +12,13 @@ cdef Py_ssize_t _WINDOW
 @cython.final
 cdef class Recogniser:
     cdef TimeParser _times
+    cdef bint _json, _all, _level, _time
 
-    @cython.locals(facts=Facts, size=Py_ssize_t, first=cython.int)
+    @cython.locals(facts=Facts)
     cpdef Facts recognise(self, bytes data, int64_t arrival_ns)
+
+    @cython.locals(size=Py_ssize_t, first=cython.int)
+    cdef _recognise(self, Facts facts, bytes data, int64_t arrival_ns)
 
     @cython.locals(times=TimeParser, at=Py_ssize_t, second=cython.int)
     cdef _plain(self, Facts facts, bytes data, Py_ssize_t size, int first, int64_t arrival_ns)

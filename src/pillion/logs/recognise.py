@@ -30,31 +30,54 @@ _COMMON_LOG = re.compile(rb"""\S+ \S+ \S+ \[([^\]]{20,32})\] "(?:[^"\\]|\\.)*" (
 
 
 class Recogniser:
-    """Recognises lines, one after the other; keeps nothing between them but the local zone's offset."""
+    """Recognises lines, one after the other; keeps nothing between them but the local zone's offset.
 
-    def __init__(self, times: TimeParser | None = None) -> None:
+    `json`, `level` and `time` say what is to be recognised at all.
+    """
+
+    def __init__(
+        self,
+        times: TimeParser | None = None,
+        *,
+        json: bool = True,
+        level: bool = True,
+        time: bool = True,
+    ) -> None:
         self._times = times or TimeParser()
+        self._json = json
+        self._all = level and time
+        self._level = level
+        self._time = time
 
     def recognise(self, data: bytes, arrival_ns: int) -> Facts:
         """Return what the line `data`, which arrived at `arrival_ns`, tells about itself."""
         facts = Facts(data)
+        self._recognise(facts, data, arrival_ns)
+        if not self._all:
+            if not self._level:
+                facts.severity = 0
+                facts.level = b""
+            if not self._time:
+                facts.time_ns = 0
+        return facts
+
+    def _recognise(self, facts: Facts, data: bytes, arrival_ns: int) -> None:
         size = len(data)
         if size == 0:
-            return facts
+            return
         first = data[0]
-        if first == 123 and data[size - 1] == 125:  # {…}
+        if self._json and first == 123 and data[size - 1] == 125:  # {…}
             if read_json(facts, data, self._times, arrival_ns):
-                return facts
+                return
         elif 27 in data:
             data = _ANSI.sub(b"", data)
             size = len(data)
             if size == 0:
-                return facts
+                return
             first = data[0]
         self._plain(facts, data, size, first, arrival_ns)
         if b"trace" in data:
             _find_trace(facts, data)
-        return facts
 
     def _plain(self, facts: Facts, data: bytes, size: int, first: int, arrival_ns: int) -> None:
         times = self._times

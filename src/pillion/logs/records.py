@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from pillion.logs.facts import Facts
+from pillion.logs.losses import loss_text
 from pillion.logs.severity import WARN, short_name
 
 if TYPE_CHECKING:
@@ -103,12 +103,6 @@ def line_record(run: str, stream: str, line: Line, recogniser: Recogniser) -> Re
     )
 
 
-def loss_text(stream: str, loss: Loss) -> str:
-    """Return what a loss says in its place."""
-    skipped = f", and the {loss.skipped} that follow up to the next line" if loss.skipped else ""
-    return f"{loss.lost} bytes of {stream} were lost ({loss.why}{skipped})"
-
-
 def loss_record(run: str, stream: str, loss: Loss) -> Record:
     """Return the record that stands in the place of a loss."""
     text = loss_text(stream, loss)
@@ -125,17 +119,3 @@ def loss_record(run: str, stream: str, loss: Loss) -> Record:
         lost_to=loss.end,
         why=loss.why,
     )
-
-
-def loss_facts(stream: str, loss: Loss) -> Facts:
-    """Return a loss as the encoders take it."""
-    facts = Facts(loss_text(stream, loss).encode())
-    facts.severity = WARN
-    facts.level = b"WARN"
-    facts.attributes = {
-        "pillion.lost.bytes": loss.lost,
-        "pillion.lost.from": loss.offset,
-        "pillion.lost.to": loss.end,
-        "pillion.lost.why": loss.why,
-    }
-    return facts

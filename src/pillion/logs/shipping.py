@@ -1,0 +1,374 @@
+"""The way of an instance's output to one sink: earlier runs first, every stream from its position, in bounded batches.
+
+Sinks run beside each other, each with its own readers and positions, so that a receiver that is away holds up nobody
+but itself. Memory is bounded by the batches under way: while they are not taken, nothing is read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pillion.logs.batch import Draft
+from pillion.logs.delivery import Delivery
+from pillion.logs.feed import Feed
+from pillion.logs.positions import FILES
+from pillion.logs.recognise import Recogniser
+from pillion.logs.runs import run_dir, runs, stream_dir, streams
+from pillion.logs.spool import DAMAGED, DELETED, Gap, Scratch, StreamReader
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from concurrent.futures import Executor
+
+    from pillion.logs.delivery import Tell
+    from pillion.logs.followed import FollowedFiles
+    from pillion.logs.lines import Item
+    from pillion.logs.multiline import Joiner
+    from pillion.logs.positions import Key, Positions
+    from pillion.logs.retry import Backoff
+    from pillion.logs.sinks import Sink
+    from pillion.logs.spool import Chunk
+    from pillion.logs.waker import Waker
+
+SCOPES = {"events": "pillion.events", "sidecar": "pillion.sidecar"}
+APP_SCOPE = "pillion.app"
+IDLE_S = 1.0
+MEASURE_S = 1.0
+READ_ATTEMPTS = 10
+POSITIONS_EVERY_S = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much goes into a batch (`bytes` before compression), how long a record waits, how long a line may be."""
+
+    batch_bytes: int = 1 << 20
+    batch_records: int = 8192
+    wait_s: float = 1.0
+    line_bytes: int = 256 * 1024
+
+
+class Shipping:
+    """Ships everything under `state_dir` to one sink until `stop` or `retire`.
+
+    `resource` gives a run's resource attributes, `joiner` a stream's joiner of lines (None joins none), `tell` puts an
+    entry into the journal. Disk is read in threads of `executor`, so that one that hangs does not hang the loop.
+    """
+
+    def __init__(
+        self,
+        sink: Sink,
+        positions: Positions,
+        *,
+        state_dir: str,
+        run: str,
+        waker: Waker,
+        executor: Executor,
+        resource: Callable[[str], Mapping[str, object]],
+        tell: Tell,
+        age_limit_s: float,
+        backoff: Backoff | None = None,
+        limits: Limits | None = None,
+        joiner: Callable[[str], Joiner | None] = lambda _stream: None,
+        recogniser: Recogniser | None = None,
+        files: FollowedFiles | None = None,
+    ) -> None:
+        self.sink = sink
+        self.delivery = Delivery(
+            sink,
+            acknowledge=self._acknowledge,
+            tell=tell,
+            age_limit_s=age_limit_s,
+            backoff=backoff,
+        )
+        self.positions = positions
+        self.lost_bytes: dict[str, int] = {}
+        self.read_errors = 0
+        self.lines = 0
+        self.begun = False
+        self._state_dir = state_dir
+        self._run = run
+        self._waker = waker
+        self._executor = executor
+        self._tell = tell
+        self._limits = limits or Limits()
+        self._joiner = joiner
+        self._recogniser = recogniser or Recogniser()
+        self._files = files
+        self._scratch = Scratch()
+        self._draft = Draft(
+            sink,
+            resource,
+            max_bytes=self._limits.batch_bytes,
+            max_records=self._limits.batch_records,
+        )
+        self._feeds: dict[Key, Feed] = {}
+        self._done_runs: set[str] = set()
+        self._measured_s = 0.0
+        self._told_loss_s: dict[str, float] = {}
+        self._deadline_s: float | None = None
+        self._retiring = False
+        self._loop = asyncio.get_running_loop()
+        self._ended = asyncio.Event()
+
+    @property
+    def lag_bytes(self) -> dict[str, int]:
+        """About how many bytes of each stream are still to be read, over all runs."""
+        lag: dict[str, int] = {}
+        for feed in self._active():
+            lag[feed.stream] = lag.get(feed.stream, 0) + feed.lag_bytes
+        return lag
+
+    async def run(self) -> None:
+        """Ship until told to stop."""
+        self.begun = True
+        try:
+            while not self._retiring:
+                generation = self._waker.generation
+                stopping = self._deadline_s is not None
+                found = await self._pass()
+                if stopping and (not found or self._loop.time() > (self._deadline_s or 0)):
+                    break
+                if not found:
+                    await self._idle(generation)
+            if not self._retiring:
+                await self._finish()
+        finally:
+            for feed in self._active():
+                feed.close()
+            self._ended.set()
+
+    async def write_positions(self) -> None:
+        """Write positions as they move, not more often than every 100 ms; never ends by itself."""
+        while True:
+            await asyncio.sleep(POSITIONS_EVERY_S)
+            if self.positions.dirty:
+                await self._write_positions()
+                if self.positions.dirty:
+                    await asyncio.sleep(1.0)  # the disk refused
+
+    async def stop(self, grace_s: float) -> bool:
+        """Ship what is there to the present end, within `grace_s` seconds; False when something was left."""
+        started = self._loop.time()
+        self._deadline_s = started + grace_s * 0.9
+        self._waker.wake()
+        self.delivery.hurry()
+        try:
+            async with asyncio.timeout(grace_s * 0.9):
+                await self._ended.wait()
+        except TimeoutError:
+            self._retiring = True
+        left_s = max(0.05, grace_s * 0.9 - (self._loop.time() - started))
+        return await self._close(left_s)
+
+    async def retire(self, within_s: float) -> bool:
+        """Read no more, let what is under way land within `within_s` seconds, and leave the rest to the successor."""
+        self._retiring = True
+        self._waker.wake()
+        return await self._close(within_s)
+
+    async def _close(self, within_s: float) -> bool:
+        settled = await self.delivery.settle(within_s)
+        await self.delivery.close()
+        if self.positions.dirty:
+            try:
+                async with asyncio.timeout(1.0):
+                    await self._write_positions()
+            except TimeoutError:
+                self.positions.failures += 1
+        await self.sink.close()
+        self.positions.unlock()
+        return settled
+
+    async def _write_positions(self) -> None:
+        contents = self.positions.encode()
+        failing = self.positions.error != ""
+        written = await self._loop.run_in_executor(self._executor, self.positions.write, contents)
+        if not written and not failing:
+            self._tell(
+                "failed",
+                f"cannot write {self.positions.path}: {self.positions.error}; shipping goes on, "
+                "and what is shipped meanwhile is shipped again after a restart",
+                {"sink": self.sink.name},
+            )
+
+    async def _pass(self) -> bool:
+        """Read one block of each stream and take it; False when there was nothing."""
+        now_s = self._loop.time()
+        measure = now_s - self._measured_s >= MEASURE_S
+        if measure:
+            self._measured_s = now_s
+        blocks = await self._loop.run_in_executor(self._executor, self._read, measure)
+        found = False
+        for feed, read in blocks:
+            if self._retiring:
+                return False
+            if isinstance(read, OSError):
+                self._cannot_read(feed, read)
+                continue
+            items = feed.items(read, now_s, self._gap) if read else feed.due(now_s)
+            if feed.final and not read:
+                items += feed.finish(now_s)
+                feed.finished = True
+                if feed.key[0] == FILES:
+                    feed.close()
+            if items:
+                await self._take(feed, items)
+            found = found or bool(read)
+        self._forget_finished()
+        if found:
+            self._waker.grew()
+        if self._draft.count and self._waited(now_s):
+            await self._dispatch()
+        return found
+
+    def _read(self, measure: bool) -> list[tuple[Feed, list[Chunk | Gap] | OSError]]:
+        """The next block of each stream of the oldest run that is not done, and of this run. In a thread."""
+        there = runs(self._state_dir)
+        self._done_runs &= set(there)
+        earlier = [run for run in there if run < self._run and run not in self._done_runs]
+        feeds: list[Feed] = []
+        for run in [*earlier[:1], self._run]:
+            names = streams(self._state_dir, run)
+            if run != self._run and not names:
+                self._done_runs.add(run)
+            feeds += [self._feed(run, stream) for stream in names]
+        if self._files is not None:
+            feeds += self._files.feeds(self.positions)
+        if measure:
+            self.positions.keep_runs(there)
+        blocks: list[tuple[Feed, list[Chunk | Gap] | OSError]] = []
+        for feed in feeds:
+            if feed.finished:
+                continue
+            try:
+                blocks.append((feed, feed.read(measure=measure)))
+            except OSError as error:
+                blocks.append((feed, error))
+        return blocks
+
+    def _feed(self, run: str, stream: str) -> Feed:
+        key = (run, stream)
+        feed = self._feeds.get(key)
+        if feed is None:
+            position = self.positions.get(key)
+            attributes: dict[str, object] = {"pillion.run": run, "pillion.stream": stream}
+            if stream in ("stdout", "stderr"):
+                attributes["log.iostream"] = stream
+            feed = self._feeds[key] = Feed(
+                key,
+                StreamReader(stream_dir(self._state_dir, run, stream), position, self._scratch),
+                run=run,
+                stream=stream,
+                position=position,
+                scope=SCOPES.get(stream, APP_SCOPE),
+                attributes=attributes,
+                cap_bytes=self._limits.line_bytes,
+                joiner=self._joiner(stream),
+                final=run != self._run,
+            )
+        return feed
+
+    async def _take(self, feed: Feed, items: Sequence[Item]) -> None:
+        at = 0
+        self.lines += len(items)
+        while at < len(items):
+            at = self._draft.fill(feed, items, at, self._recogniser, self._loop.time())
+            if self._draft.full:
+                await self._dispatch()
+                if self._retiring:
+                    return
+
+    async def _dispatch(self) -> None:
+        # Sealed only when there is room, so that what waits is not held twice.
+        await self.delivery.room()
+        if not self._retiring:
+            self.delivery.send(self._draft.seal())
+
+    def _waited(self, now_s: float) -> bool:
+        return now_s - self._draft.began_s >= self._limits.wait_s
+
+    async def _idle(self, generation: int) -> None:
+        """Wait for growth, or until something that is held back is due."""
+        now_s = self._loop.time()
+        until_s = now_s + IDLE_S
+        if self._draft.count:
+            until_s = min(until_s, self._draft.began_s + self._limits.wait_s)
+        for feed in self._active():
+            if feed.deadline_s is not None:
+                until_s = min(until_s, feed.deadline_s)
+        self._watch()
+        await self._waker.wait(generation, max(0.001, until_s - now_s))
+
+    async def _finish(self) -> None:
+        """Take what is held back, and send the last batch."""
+        now_s = self._loop.time()
+        for feed in self._active():
+            if not feed.finished:
+                await self._take(feed, feed.finish(now_s))
+        if self._draft.count:
+            await self._dispatch()
+
+    def _active(self) -> list[Feed]:
+        files = [] if self._files is None else self._files.active()
+        return [*self._feeds.values(), *files]
+
+    def _watch(self) -> None:
+        self._waker.watch(f"{self._state_dir}/spool")
+        self._waker.watch(run_dir(self._state_dir, self._run))
+        for feed in self._feeds.values():
+            if feed.run == self._run:
+                self._waker.watch(stream_dir(self._state_dir, feed.run, feed.stream))
+        if self._files is not None:
+            for directory in self._files.directories():
+                self._waker.watch(directory)
+
+    def _forget_finished(self) -> None:
+        """Let go of an earlier run whose streams are read to their ends."""
+        finished = [feed for feed in self._feeds.values() if feed.finished]
+        for run in {feed.run for feed in finished}:
+            of_run = [feed for feed in self._feeds.values() if feed.run == run]
+            if all(feed.finished for feed in of_run):
+                self._done_runs.add(run)
+                for feed in of_run:
+                    feed.close()
+                    del self._feeds[feed.key]
+
+    def _acknowledge(self, ends: Mapping[Key, int]) -> None:
+        of_streams: dict[Key, int] = {}
+        for key, end in ends.items():
+            if key[0] != FILES:
+                of_streams[key] = end
+            elif self._files is not None:
+                self._files.acknowledge(key[1], end, self.positions)
+        self.positions.advance(of_streams)
+
+    def _gap(self, feed: Feed, gap: Gap) -> None:
+        stream = feed.stream
+        self.lost_bytes[stream] = self.lost_bytes.get(stream, 0) + gap.end - gap.start
+        if gap.why not in (DAMAGED, DELETED):
+            return  # the scribe has told of it when it dropped it
+        now_s = time.monotonic()
+        if now_s - self._told_loss_s.get(stream, -60.0) < 10.0:
+            return
+        self._told_loss_s[stream] = now_s
+        self._tell(
+            "output-lost",
+            f"{gap.end - gap.start} bytes of {stream} were {gap.why} in the spool before they were shipped",
+            {"sink": self.sink.name, "stream": stream, "from": gap.start, "to": gap.end},
+        )
+
+    def _cannot_read(self, feed: Feed, error: OSError) -> None:
+        self.read_errors += 1
+        feed.errors += 1
+        if feed.final and feed.errors >= READ_ATTEMPTS:
+            feed.finished = True  # an earlier run's; the next start of the shipper tries again
+        if feed.errors == 1:
+            self._tell(
+                "failed",
+                f"cannot read {feed.stream} of run {feed.run}: {error}; it is tried again every second",
+                {"sink": self.sink.name, "stream": feed.stream},
+            )
