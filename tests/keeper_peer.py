@@ -18,6 +18,7 @@ import time
 from typing import TYPE_CHECKING, Any, Self
 
 from pillion.http.blocking import BlockingClient
+from pillion.keeper.places import take_lock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -162,6 +163,9 @@ class KeeperPeer:
             self.methods[action] = self._act
         self.components = [component("app"), component("agent")]
         self.children: list[Child] = []
+        self.operator_calls: list[tuple[str, Message]] = []
+        self._lock: int | None = None
+        self._operators: socket.socket | None = None
 
     @property
     def status(self) -> Message:
@@ -197,6 +201,33 @@ class KeeperPeer:
         child.wait_for("ready")
         return child
 
+    def serve_operators(self) -> None:
+        """Hold the instance's lock and answer on keeper.sock, as the keeper itself does."""
+        self._lock = take_lock(str(self.runtime_dir / "lock"))
+        listening = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        listening.bind(str(self.runtime_dir / "keeper.sock"))
+        listening.listen(16)
+        self._operators = listening
+        threading.Thread(target=self._serve_operators, args=(listening,), daemon=True).start()
+
+    def unlock(self) -> None:
+        """What the end of a keeper does to its instance."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def _serve_operators(self, listening: socket.socket) -> None:
+        while True:
+            try:
+                sock, _ = listening.accept()
+            except OSError:
+                return
+            with sock:
+                while data := sock.recv(1 << 17):
+                    call = json.loads(data)
+                    self.operator_calls.append((call["method"], call["params"]))
+                    sock.send(json.dumps(self._reply(call)).encode())
+
     def unix(self) -> BlockingClient:
         return BlockingClient.unix(self.api_socket, BOUND_S)
 
@@ -205,17 +236,20 @@ class KeeperPeer:
 
     def answer(self, child: Child, call: Message) -> None:
         """Reply to a call; one whose method returns None stays without a reply."""
-        reply: Message = {"op": "reply", "id": call["id"]}
-        try:
-            result = self.methods[call["method"]](call["params"])
-            if result is None:
-                return
-            reply["result"] = result
-        except Refuse as refuse:
-            reply["error"] = refuse.error
+        reply = self._reply(call)
+        if reply.get("result", {}) is None:
+            return
         # The agent may have ended meanwhile; what it was told then is nobody's concern.
         with contextlib.suppress(OSError):
             child.send(reply)
+
+    def _reply(self, call: Message) -> Message:
+        reply: Message = {"op": "reply", "id": call["id"]}
+        try:
+            reply["result"] = self.methods[call["method"]](call["params"])
+        except Refuse as refuse:
+            reply["error"] = refuse.error
+        return reply
 
     def _act(self, params: Message) -> object:
         for one in self.components:
@@ -236,6 +270,10 @@ class KeeperPeer:
             child.end()
         for sock in self.sockets.values():
             sock.close()
+        self.unlock()
+        if self._operators is not None:
+            self._operators.shutdown(socket.SHUT_RDWR)
+            self._operators.close()
 
 
 def component(name: str, **facts: object) -> Message:
