@@ -1,0 +1,92 @@
+"""The plan that settings compile to is the one that the keeper has without settings."""
+
+from __future__ import annotations
+
+import json
+import typing
+
+import pytest
+
+from pillion.keeper.plan import default_plan
+from pillion.lifecycle.plan import keeper_plan, needs_shipper
+from pillion.settings import Settings, parse
+
+NAMED = '[app]\nname = "shop"\ncommand = ["node", "server.js"]\n'
+
+
+def shape(value: object) -> object:
+    """Keys and kinds of a plan; what may be None or a number is not told apart."""
+    if isinstance(value, dict):
+        return {key: shape(one) for key, one in value.items() if key != "limits"}
+    if isinstance(value, list):
+        return list
+    return "scalar"
+
+
+def test_it_has_the_keys_of_the_keepers_own() -> None:
+    ours = keeper_plan(parse(NAMED))
+    theirs = default_plan(["node", "server.js"], "shop")
+    assert shape(ours) == shape(theirs)
+
+
+def test_the_defaults_are_the_same_but_for_what_settings_add() -> None:
+    ours = typing.cast("dict[str, object]", keeper_plan(parse(NAMED)))
+    theirs = typing.cast("dict[str, object]", default_plan(["node", "server.js"], "shop"))
+    assert ours["app"] == theirs["app"]
+    assert ours["logs"] == theirs["logs"]
+    assert ours["api"] == theirs["api"]
+
+
+def test_it_is_json() -> None:
+    plan = keeper_plan(parse(NAMED), "/etc/pillion.toml")
+    assert json.loads(json.dumps(plan)) == plan
+    assert plan["settings_file"] == "/etc/pillion.toml"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("notify = true", {"notify": True}),
+        ('http = "/healthz"', {"http": "/healthz", "timeout_s": 1.0, "interval_s": 1.0}),
+        (
+            'tcp = "127.0.0.1:1", timeout = "2s"',
+            {"tcp": "127.0.0.1:1", "timeout_s": 2.0, "interval_s": 1.0},
+        ),
+        ('exec = ["true"]', {"exec": ["true"], "timeout_s": 1.0, "interval_s": 1.0}),
+    ],
+)
+def test_readiness(text: str, expected: dict[str, object]) -> None:
+    plan = keeper_plan(parse(f"{NAMED}port = 3000\nready = {{ {text} }}\n"))
+    assert plan["app"]["ready"] == expected
+
+
+def test_what_is_unlimited_is_left_out() -> None:
+    plan = keeper_plan(
+        parse(NAMED + 'limits = { memory = "512M" }\n[agent.limits]\nmemory = "none"\n')
+    )
+    assert plan["app"]["limits"] == {"memory": 512 << 20}
+    assert plan["agent"]["limits"] == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "needed"),
+    [
+        ("", False),
+        ('[telemetry]\notlp = "http://127.0.0.1:4318"\n', True),
+        ('[logs]\nfiles = ["/var/log/x/*.log"]\n', True),
+        ('[logs.file]\npath = "/var/log/shop.log"\n', True),
+    ],
+)
+def test_there_is_a_shipper_when_there_is_something_to_ship(text: str, needed: bool) -> None:
+    assert needs_shipper(parse(text)) is needed
+    assert keeper_plan(parse(text))["shipper"]["enabled"] is needed
+
+
+def test_each_streams_own_policy() -> None:
+    settings = parse(
+        '[logs]\nmirror = false\n[logs.spool]\nfull = "block"\n[logs.stderr]\nfull = "drop_newest"\npty = true\n'
+    )
+    assert isinstance(settings, Settings)
+    streams = keeper_plan(settings)["logs"]["streams"]
+    assert streams["stdout"] == {"full": "block", "pty": False, "mirror": False}
+    assert streams["stderr"] == {"full": "drop_newest", "pty": True, "mirror": False}

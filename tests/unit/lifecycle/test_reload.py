@@ -1,0 +1,35 @@
+"""What a reload tells."""
+
+from __future__ import annotations
+
+from pillion.lifecycle.reload import reload_answer
+from pillion.settings import parse
+
+
+def test_live_and_waiting_changes_are_told_apart() -> None:
+    old = parse('[app]\nname = "shop"\n')
+    new = parse(
+        '[app]\nname = "shop"\nport = 1\nstop_timeout = "3s"\n'
+        '[api]\nlisten = "127.0.0.1:1"\n[shipper]\nheartbeat = "2s"\n'
+    )
+    answer = reload_answer(old, new)
+    assert [one.path for one in answer.applied] == ["app.stop_timeout"]
+    waiting = {need.component: [one.path for one in need.settings] for need in answer.needs_restart}
+    assert waiting == {
+        "app": ["app.port"],
+        "shipper": ["shipper.heartbeat"],
+        "instance": ["api.listen"],
+    }
+
+
+def test_nothing_changed() -> None:
+    answer = reload_answer(parse(""), parse(""))
+    assert (answer.applied, answer.needs_restart) == ([], [])
+
+
+def test_values_that_may_be_credentials_are_hidden() -> None:
+    new = parse('[app.env]\nKEY = "s3cret"\n[telemetry.headers]\nauthorization = "s3cret"\n')
+    answer = reload_answer(parse(""), new)
+    told = [one for need in answer.needs_restart for one in need.settings]
+    assert {one.path for one in told} == {"app.env.KEY", "telemetry.headers.authorization"}
+    assert all(one.new == "(hidden)" and one.old is None for one in told)
