@@ -50,7 +50,7 @@ class State:
     ) -> None:
         self.lock = threading.Lock()
         self.released = threading.Event()
-        self.out = open(out, "ab", buffering=0) if out else None
+        self.out = open(out, "ab", buffering=0) if out else None  # noqa: SIM115 # for the whole run
         self.mode = mode
         self.times = times
         self.retry_after = retry_after
@@ -148,7 +148,7 @@ class Handler(BaseHTTPRequestHandler):
     disable_nagle_algorithm = True
     state: State
 
-    def log_message(self, format: str, *args: object) -> None:
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 # the base class names it
         """Say nothing."""
 
     def do_GET(self) -> None:

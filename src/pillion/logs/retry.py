@@ -36,7 +36,7 @@ class Backoff:
     """Exponential, with jitter: between half and all of `initial_s * factor ** attempts`, at most `max_s`."""
 
     initial_s: float = 0.5
-    max_s: float = 10.0
+    max_s: float = 5.0
     factor: float = 2.0
 
     def delay_s(self, attempt: int, asked_s: float | None, random: Callable[[], float]) -> float:

@@ -229,7 +229,7 @@ class Shipping:
         """The next block of each stream of the oldest run that is not done, and of this run. In a thread."""
         there = runs(self._state_dir)
         self._done_runs &= set(there)
-        earlier = [run for run in there if run < self._run and run not in self._done_runs]
+        earlier = [run for run in there if run != self._run and run not in self._done_runs]
         feeds: list[Feed] = []
         for run in [*earlier[:1], self._run]:
             names = streams(self._state_dir, run)
