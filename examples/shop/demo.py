@@ -97,10 +97,10 @@ def _play(services: list[Service], traffic: Traffic, end: threading.Event, secon
 def _show(services: list[Service], traffic: Traffic) -> None:
     for service in services:
         _title(shown("status", "--instance", service.name))
-        _print(service.pillion("status"))
+        _print(_done(service, "status"))
     for service in services:
         _title(shown("logs", "--instance", service.name, "--since", "10s") + " | tail -n 4")
-        _print(service.pillion("logs", "--since", "10s"), last=4)
+        _print(_done(service, "logs", "--since", "10s"), last=4)
     answered, sold, failed = traffic.counts()
     print(f"\n{answered} requests answered, {sold} purchases among them, {failed} failed")
 
@@ -121,10 +121,7 @@ def _kill_the_agent(service: Service, traffic: Traffic) -> None:
 def _upgrade(service: Service, traffic: Traffic) -> None:
     app, agent, shipper = (service.component(name) for name in ("app", "agent", "shipper"))
     _title(shown("upgrade", "--instance", service.name))
-    done = service.pillion("upgrade")
-    _print(done)
-    if done.returncode != 0:
-        raise DemoFailed(f"pillion upgrade of {service.name} ended with {done.returncode}")
+    _print(_done(service, "upgrade"))
     for before in (agent, shipper):
         now = service.component(str(before["name"]))
         if now["pid"] == before["pid"]:
@@ -154,10 +151,7 @@ def _prove(service: Service, traffic: Traffic) -> None:
     deadline = time.monotonic() + 10
     # The last lines may still be on their way from the pipe to the spool.
     while missing and time.monotonic() < deadline:
-        done = service.pillion("logs", "--json")
-        if done.returncode != 0:
-            raise DemoFailed(f"pillion logs of {service.name} failed: {done.stderr.strip()}")
-        missing = traffic.answered - _ids(done.stdout)
+        missing = traffic.answered - _ids(_done(service, "logs", "--json").stdout)
     if missing:
         raise DemoFailed(f"{len(missing)} of {len(traffic.answered)} answers are not in the logs, such as id={min(missing)}")
     print(f"{len(traffic.answered)} requests answered, 0 failed, {len(traffic.answered)} found in the logs")
@@ -189,6 +183,14 @@ def _close(services: list[Service]) -> str:
         if code != 0:
             wrong.append(f"{service.name} ended with code {code} instead of 0")
     return "\n".join(wrong)
+
+
+def _done(service: Service, verb: str, *words: str) -> subprocess.CompletedProcess[str]:
+    done = service.pillion(verb, *words)
+    if done.returncode != 0:
+        said = done.stderr.strip() or done.stdout.strip()
+        raise DemoFailed(f"pillion {verb} of {service.name} ended with {done.returncode}: {said}")
+    return done
 
 
 def _title(text: str) -> None:

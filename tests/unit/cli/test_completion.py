@@ -253,3 +253,17 @@ def test_candidates(
 def test_no_shell_is_bad_usage() -> None:
     with pytest.raises(UsageError, match="cannot tell for which shell"):
         completion.run(argparse.Namespace(list=None, shell=None))
+
+
+def test_the_whole_command_line_is_in_every_script() -> None:
+    from pillion.cli.main import COMMANDS, build_parser
+
+    shape = shape_of(build_parser())
+    assert {one.name for one in shape} == {"", *(command.name for command in COMMANDS)}
+    for write in (bash_script, zsh_script, fish_script):
+        script = write(shape)
+        for command in shape:
+            assert command.name in script
+            for option in command.options:
+                for name in option.names:
+                    assert name.removeprefix("--") in script
