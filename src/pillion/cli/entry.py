@@ -86,11 +86,15 @@ def _keep(verb: str, words: list[str]) -> int:
         arguments = _parse(words)
         if verb == "attach" and arguments.pid is None:
             raise _Usage("cannot attach: --pid is missing")
+        if arguments.pid is not None:
+            from pillion.keeper.attach import command_line
+
+            arguments.command = command_line(arguments.pid)
         settings = arguments.settings
         if settings is None and os.path.exists(DEFAULT_SETTINGS):
             settings = DEFAULT_SETTINGS
         if settings is None and not arguments.overrides:
-            plan, text = _plain_plan(arguments, verb)
+            plan, text = _plain_plan(arguments)
         else:
             read = _read_settings(settings, arguments)
             if isinstance(read, int):
@@ -104,16 +108,16 @@ def _keep(verb: str, words: list[str]) -> int:
     return run.run(plan, text, version=__version__, name=arguments.name, pid=arguments.pid)
 
 
-def _plain_plan(arguments: _Arguments, verb: str) -> tuple[Plan, str]:
+def _plain_plan(arguments: _Arguments) -> tuple[Plan, str]:
     import json
 
     from pillion.keeper import places, plan
 
-    if not arguments.command and verb == "run":
+    if not arguments.command:
         raise _Usage(
             "cannot run: no command given; pillion run -- COMMAND, or pillion init for a settings file"
         )
-    base = os.path.basename(arguments.command[0]) if arguments.command else f"pid-{arguments.pid}"
+    base = os.path.basename(arguments.command[0])
     name = places.instance_name(arguments.name or base)
     settings = {"app": {"name": name, "command": arguments.command}}
     return plan.default_plan(arguments.command, name), json.dumps(settings)

@@ -92,6 +92,9 @@ class Calls:
             method(reply, params if isinstance(params, dict) else {})
         except Refused as refused:
             reply.error(refused.status, refused.title, str(refused))
+        except Exception as error:
+            reply.error(500, "Unexpected error", f"cannot {message.get('method')}: {error!r}; see the keeper's output")
+            raise
 
     def views(self) -> list[Json]:
         """Return every component, keeper and scribe among them."""
@@ -142,6 +145,17 @@ class Calls:
             )
         return component
 
+    def _own_component(self, params: Message) -> Component:
+        """The component, unless it is one that we are merely attached to."""
+        component = self._component(params)
+        if component is self._keeper.app and self._keeper.adopted is not None:
+            raise Refused(
+                409,
+                "Attached",
+                "cannot control the app: it was started by someone else; ask its own supervisor",
+            )
+        return component
+
     def _when_changed(self, component: Component, then: Callable[[], None]) -> None:
         self._waiting.setdefault(component.name, []).append(then)
 
@@ -152,7 +166,7 @@ class Calls:
             then()
 
     def _start(self, reply: Reply, params: Message) -> None:
-        component = self._component(params)
+        component = self._own_component(params)
         self._refuse_while_stopping()
         if component.process is not None:
             raise Refused(
@@ -164,11 +178,11 @@ class Calls:
         reply.result(component.view())
 
     def _stop(self, reply: Reply, params: Message) -> None:
-        component = self._component(params)
+        component = self._own_component(params)
         self._end(component, lambda: reply.result(component.view()))
 
     def _restart(self, reply: Reply, params: Message) -> None:
-        component = self._component(params)
+        component = self._own_component(params)
         self._refuse_while_stopping()
 
         def again() -> None:
@@ -217,7 +231,7 @@ class Calls:
         process.timers.append(keeper.loop.after(bound_s, kill))
 
     def _signal(self, reply: Reply, params: Message) -> None:
-        component = self._component(params)
+        component = self._own_component(params)
         name = str(params.get("signal"))
         try:
             number = stop_signal(name)
@@ -237,7 +251,7 @@ class Calls:
         reply.result(component.view())
 
     def _limits(self, reply: Reply, params: Message) -> None:
-        component = self._component(params)
+        component = self._own_component(params)
         wanted = params.get("limits")
         if not isinstance(wanted, dict):
             raise Refused(422, "No limits", "cannot change limits: none were given")
@@ -302,7 +316,9 @@ class Calls:
             )
         python, names, drain = params.get("python"), params.get("components"), params.get("drain_s")
         wanted = (
-            [str(n) for n in names] if isinstance(names, list) and names else ["shipper", "agent"]
+            [str(n) for n in names]
+            if isinstance(names, list) and names
+            else [c.name for c in keeper.sidecars()]
         )
         if wanted == ["keeper"]:
             keeper.succession.begin(python if isinstance(python, str) else None, reply)
@@ -313,6 +329,7 @@ class Calls:
                 "Cannot upgrade",
                 f"cannot upgrade {', '.join(unknown)}: there are agent, shipper and keeper",
             )
+        wanted = [n for n in wanted if n in keeper.components]
         # The agent last: it is the one that answers.
         wanted.sort(key=lambda n: n == "agent")
 

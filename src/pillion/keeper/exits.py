@@ -83,9 +83,7 @@ class Exits:
         if process.report >= 0:
             self._keeper.starter.on_report(component, process)
         process.cancel_timers()
-        last_exit: dict[str, Json] = (
-            {"code": code} if code >= 0 else {"signal": _signal_name(-code)}
-        )
+        last_exit = _last_exit(code)
         cause = self._cause(component, process)
         if cause:
             last_exit["cause"] = cause
@@ -94,7 +92,7 @@ class Exits:
             self._side_process_exited(component, process, last_exit)
             return
         component.last_exit = last_exit
-        words = f"code {code}" if code >= 0 else f"signal {last_exit['signal']}"
+        words = _in_words(code)
         self._keeper.event(
             "exited",
             component.name,
@@ -183,6 +181,8 @@ class Exits:
         """Return the living processes of the app: its group's, or all our descendants that are not the sidecar's."""
         if process.group.tracked:
             return process.group.pids()
+        if self._keeper.adopted is not None:
+            return [process.pid, *posix.descendants_of(process.pid)]
         others = {self._keeper.output.pid}
         for component in (self._keeper.agent, self._keeper.shipper):
             for other in component.processes():
@@ -223,6 +223,17 @@ class Exits:
             self._keeper.shutdown.begin(shell_code, "the app has ended")
             return
         self._schedule_restart(app, decision)
+
+    def adopted_ended(self, code: int | None) -> None:
+        """What we were attached to has ended: retire with it. Its code is passed on where the kernel tells it, else 0."""
+        app, known = self._keeper.app, code is not None
+        app.process = None
+        app.state = parts.STOPPED
+        number = 0 if code is None else code
+        app.last_exit = _last_exit(number) if known else {"unknown": True}
+        words = _in_words(number) if known else "exit code unknown: the kernel does not tell"
+        self._keeper.event("exited", "app", words, {**app.last_exit})
+        self._keeper.shutdown.begin(number if number >= 0 else 128 - number, "the app has ended")
 
     def _schedule_restart(self, component: Component, decision: restart.Decision) -> None:
         component.state = parts.BACKOFF
@@ -280,6 +291,14 @@ class Exits:
             self._keeper.starter.start_sidecar(component)
         else:
             self._schedule_restart(component, decision)
+
+
+def _last_exit(code: int) -> dict[str, Json]:
+    return {"code": code} if code >= 0 else {"signal": _signal_name(-code)}
+
+
+def _in_words(code: int) -> str:
+    return f"code {code}" if code >= 0 else f"signal {_signal_name(-code)}"
 
 
 def _signal_name(number: int) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 
 from . import component as parts
 from . import notify, posix
@@ -24,6 +25,7 @@ from .watch import Watch
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from .attach import Adopted
     from .cgroups import Groups
     from .instance import Instance
     from .plan import Plan
@@ -43,14 +45,14 @@ class Keeper:
     ) -> None:
         self.plan = plan
         self.instance = instance
-        self.loop = Loop()
+        self.loop = Loop(self._failed)
         self.groups = groups
         self.journal = journal_of(streams)
         self.output = ScribeProcess(instance, plan["logs"], streams)
         self.app = Component("app", plan["app"]["limits"])
         self.agent = Component("agent", plan["agent"]["limits"])
         self.shipper = Component("shipper", plan["shipper"]["limits"])
-        self.components = {c.name: c for c in (self.app, self.agent, self.shipper)}
+        self.components = {c.name: c for c in (self.app, *self.sidecars())}
         self.terminal = Terminal(foreground_terminal())
         self.notify = notify.State()
         self.starter = Starter(self)
@@ -61,6 +63,8 @@ class Keeper:
         self.shutdown = Shutdown(self)
         self.succession = Succession(self)
         self.upgrade: Upgrade | None = None
+        # The process of someone else's that we were attached to, instead of an app of our own.
+        self.adopted: Adopted | None = None
         self.exit_code: int | None = None
         self.started = ""
         self.version = ""
@@ -104,13 +108,23 @@ class Keeper:
         )
         wait_s = self.plan["agent"].get("wait_s", 0.0)
         sidecars = self.sidecars()
-        if wait_s <= 0 or not sidecars:
+        if self.adopted is not None:
+            self.starter.adopt(self.adopted)
+        elif wait_s <= 0 or not sidecars:
             self.starter.start_app()
         for sidecar in sidecars:
             self.starter.start_sidecar(sidecar)
         if self.app.state == parts.WAITING:
             self.loop.after(wait_s, self.starter.wait_is_over)
         self.watch.schedule_tick()
+
+    def _failed(self, error: Exception) -> None:
+        """A defect of ours: told in full, survived."""
+        import traceback
+
+        text = "".join(traceback.format_exception(error))
+        self.event("failed", "keeper", f"unexpected {type(error).__name__}: {error}", {"trace": text[-2000:]})
+        print(f"pillion: unexpected error in the keeper, which goes on: {text}", file=sys.stderr)
 
     def take_over(self) -> None:
         """Stand where the version before us stood: watch what it watched, and go on with what was due."""
@@ -121,7 +135,9 @@ class Keeper:
         elif not self.output.pid:
             self.starter.start_scribe()
         for component in self.components.values():
-            if component.process is not None:
+            if component is self.app and self.adopted is not None:
+                self.adopted.watch(self.loop, self.exits.adopted_ended)
+            elif component.process is not None:
                 self.starter.watch(component, component.process)
             elif component.state == parts.BACKOFF:
                 component.restart_timer = self.loop.after(1.0, self.exits.restarter(component))
@@ -186,9 +202,9 @@ class Keeper:
             self.signal_app(number)
 
     def signal_app(self, number: int) -> None:
-        """Send a signal to the app's group, as a terminal would."""
+        """Send a signal to the app's group, as a terminal would. What we are attached to gets none: it is not ours."""
         process = self.app.process
-        if process is None:
+        if process is None or self.adopted is not None:
             return
         try:
             os.killpg(process.pid, number)

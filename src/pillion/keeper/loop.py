@@ -33,7 +33,9 @@ class Timer:
 class Loop:
     """epoll, a heap of timers, and signals through a wakeup descriptor."""
 
-    def __init__(self) -> None:
+    def __init__(self, failed: Callable[[Exception], None]) -> None:
+        # One thing that goes wrong must not end the keeper, and with it everything: it is told and the loop goes on.
+        self._failed = failed
         self._poll = select.epoll()
         self._readers: dict[int, Callable[[], None]] = {}
         self._timers: list[Timer] = []
@@ -98,12 +100,18 @@ class Loop:
         for fd, _ in self._poll.poll(timeout):
             callback = self._readers.get(fd)
             if callback is not None:
-                callback()
+                self._call(callback)
         now_s = time.monotonic()
         while self._timers and self._timers[0].due_s <= now_s:
             timer = heapq.heappop(self._timers)
             if timer.callback is not None:
-                timer.callback()
+                self._call(timer.callback)
+
+    def _call(self, callback: Callable[[], None]) -> None:
+        try:
+            callback()
+        except Exception as error:  # noqa: BLE001 # the loop's last line of defence, see __init__
+            self._failed(error)
 
     def close(self) -> None:
         """Give up the loop's own descriptors, in a child or before an execve."""

@@ -37,8 +37,8 @@ def trial(memory: int) -> int:
     return 0
 
 
-def resume(memory: int, failure: str | None = None) -> int:
-    """Take over and turn until finished; returns the exit code. With `failure` this is the old version, back again.
+def resume(memory: int, failure: str | None = None) -> Keeper:
+    """Take over and return the keeper, ready to run. With `failure` this is the old version, back again.
 
     Whatever is raised before the takeover is complete sends the caller back to the old version; all descriptors are then as they came.
     """
@@ -65,7 +65,7 @@ def resume(memory: int, failure: str | None = None) -> int:
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     keeper.exits.reap()
     _answer(keeper, reply, str(state.get("version")), failure)
-    return keeper.run()
+    return keeper
 
 
 def _answer(keeper: Keeper, reply: Json, before: str, failure: str | None) -> None:

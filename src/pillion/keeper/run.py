@@ -6,6 +6,7 @@ import os
 import sys
 
 from . import cgroups, places
+from .attach import Adopted
 from .instance import Instance, claim, write_atomically
 from .keeper import Keeper
 from .launch import Failure, lookup_ids
@@ -25,6 +26,7 @@ def run(
     command gets a number when it is taken. `pid` adopts a process instead of starting one.
     """
     try:
+        adopted = Adopted.open(pid) if pid is not None else None
         instance = prepare(plan, settings, name)
     except Failure as failure:
         print(f"pillion: {failure}", file=sys.stderr)
@@ -33,7 +35,7 @@ def run(
     groups.prepare()
     keeper = Keeper(plan, instance, open_streams(plan["logs"]), groups)
     keeper.version = version
-    del pid
+    keeper.adopted = adopted
     keeper.prepare()
     keeper.begin()
     return keeper.run()

@@ -51,6 +51,11 @@ class Shutdown:
             app.restart_timer.cancel()
             app.restart_timer = None
         process = app.process
+        if keeper.adopted is not None:
+            # Not ours to end.
+            self._code = self._code or 0
+            self._drain_output()
+            return
         if process is None:
             if self._code is None:
                 last = app.last_exit or {}

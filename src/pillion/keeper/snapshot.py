@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import socket
 
+from .attach import Adopted
 from .cgroups import Groups
 from .component import Component, dump_process, load_process
 from .instance import Instance
@@ -61,6 +62,13 @@ def dump(keeper: Keeper) -> dict[str, Json]:
             for s in output.streams.values()
         },
         "groups": keeper.groups.dump(),
+        "adopted": None
+        if keeper.adopted is None
+        else {
+            "pid": keeper.adopted.pid,
+            "pidfd": keeper.adopted.pidfd,
+            "ticks": keeper.adopted.ticks,
+        },
         "scribe": {
             "pid": output.pid,
             "channel": output.channel.fileno() if output.channel else -1,
@@ -89,6 +97,9 @@ def descriptors(state: dict[str, Json]) -> list[int]:
         process = data.get("process") if isinstance(data, dict) else None
         if isinstance(process, dict):
             found += [_int(process, key) for key in ("channel", "report", "oom_fd")]
+    adopted = state["adopted"]
+    if isinstance(adopted, dict):
+        found.append(_int(adopted, "pidfd"))
     return [fd for fd in found if fd >= 0]
 
 
@@ -124,6 +135,11 @@ def load(state: dict[str, Json]) -> Keeper:
     score = state["oom_score"]
     keeper.oom_score = score if isinstance(score, str) else None
     keeper.terminal.fd = _int(state, "terminal")
+    adopted = state["adopted"]
+    if isinstance(adopted, dict):
+        keeper.adopted = Adopted(
+            _int(adopted, "pid"), _int(adopted, "pidfd"), _int(adopted, "ticks")
+        )
     scribe = _object(state, "scribe")
     keeper.output.pid, keeper.output.restarts = _int(scribe, "pid"), _int(scribe, "restarts")
     if _int(scribe, "channel") >= 0:

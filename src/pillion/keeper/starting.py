@@ -19,6 +19,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import socket
 
+    from .attach import Adopted
     from .keeper import Keeper
 
 
@@ -125,6 +126,19 @@ class Starter:
             self._keeper.loop.add(
                 process.oom_fd, lambda: self._keeper.watch.on_oom(component, process)
             )
+
+    def adopt(self, adopted: Adopted) -> None:
+        """Watch a process of someone else's as the app."""
+        app = self._keeper.app
+        app.generation += 1
+        nowhere = cgroups.Group(None, {}, v2_controls=False)
+        app.process = Process(adopted.pid, nowhere, Heart(0), None, -1)
+        app.process.ready = True
+        app.state = parts.RUNNING
+        adopted.watch(self._keeper.loop, self._keeper.exits.adopted_ended)
+        self._keeper.event(
+            "started", "app", "attached to", {"pid": adopted.pid, "start_ticks": adopted.ticks}
+        )
 
     def start_app(self) -> None:
         """Start the app, for the first time or again."""

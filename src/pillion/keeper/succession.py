@@ -30,17 +30,15 @@ _BOOT = (
     "try:\n"
     "    {paths}\n"
     "    from pillion.keeper.resume import resume\n"
-    "    code = resume(fd)\n"
+    "    keeper = resume(fd)\n"
     "except BaseException as error:\n"
-    "    if not back or getattr(error, 'pillion_took_over', False):\n"
-    "        raise\n"
     "    os.execv(back[0], [*back, repr(error)])\n"
-    "sys.exit(code)\n"
+    "sys.exit(keeper.run())\n"
 )
 _TRIAL = "import sys\n{paths}\nfrom pillion.keeper.resume import trial\nsys.exit(trial(int(sys.argv[1])))\n"
 _BACK = (
     "import sys\n{paths}\nfrom pillion.keeper.resume import resume\n"
-    "sys.exit(resume(int(sys.argv[1]), failure=sys.argv[2]))\n"
+    "sys.exit(resume(int(sys.argv[1]), failure=sys.argv[2]).run())\n"
 )
 
 
