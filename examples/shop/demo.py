@@ -1,11 +1,11 @@
 """A small shop of three services in three languages, each with its sidecar, none of them knowing about it.
 
 `make demo` starts them, lets customers in, shows status and logs until Ctrl-C (or for DEMO_SECONDS), kills an agent on the way, upgrades
-a sidecar, and at the end proves that every request was answered and that every answer is in the logs.
+a sidecar, and at the end proves that every request was answered, and that the line about it is in the logs and has reached the receiver.
 """
 
-import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -16,6 +16,7 @@ import threading
 import time
 from pathlib import Path
 
+from collector import Collector
 from sidecars import DemoFailed, Service, shown
 from traffic import Traffic
 
@@ -30,20 +31,25 @@ def main() -> int:
     end = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: end.set())
-    services = _services(base)
+    collector = Collector()
+    services = _services(base, collector.url)
     traffic = Traffic(f"http://127.0.0.1:{services[-1].port}")
     failure = ""
+    collector.start()
     try:
         _open(services)
         traffic.start()
-        _play(services, traffic, end, seconds)
+        _play(services, traffic, collector, end, seconds)
         traffic.stop()
-        _prove(services[-1], traffic)
+        _prove_kept(services[-1], traffic)
     except DemoFailed as failed:
         failure = str(failed)
     finally:
         traffic.stop()
         failure = "\n".join(filter(None, [failure, _close(services)]))
+        # The sidecars are the last to go, with a final flush: only now everything has been shipped.
+        failure = failure or _prove_shipped(traffic, collector)
+        collector.stop()
     if failure:
         print(f"\ndemo failed: {failure}\nwhat the services left is in {base}", file=sys.stderr)
         return 1
@@ -52,13 +58,14 @@ def main() -> int:
     return 0
 
 
-def _services(base: Path) -> list[Service]:
+def _services(base: Path, receiver: str) -> list[Service]:
     """In the order of their dependence: whom others call comes first."""
     billing, orders, storefront = _free_ports(3)
+    ship = {"telemetry.otlp": receiver, "telemetry.protocol": "http/json", "telemetry.batch.wait": "500ms"}
     return [
-        Service("billing", billing, base, {"app.ready.tcp": str(billing)}),
-        Service("orders", orders, base, {"app.env.BILLING_URL": f"http://127.0.0.1:{billing}"}),
-        Service("storefront", storefront, base, {"app.env.ORDERS_URL": f"http://127.0.0.1:{orders}"}),
+        Service("billing", billing, base, {"app.ready.tcp": str(billing), **ship}),
+        Service("orders", orders, base, {"app.env.BILLING_URL": f"http://127.0.0.1:{billing}", **ship}),
+        Service("storefront", storefront, base, {"app.env.ORDERS_URL": f"http://127.0.0.1:{orders}", **ship}),
     ]
 
 
@@ -79,7 +86,7 @@ def _open(services: list[Service]) -> None:
         print(f"{service.name} is ready on port {service.port}, {time.monotonic() - began:.1f} s after its start")
 
 
-def _play(services: list[Service], traffic: Traffic, end: threading.Event, seconds: float) -> None:
+def _play(services: list[Service], traffic: Traffic, collector: Collector, end: threading.Event, seconds: float) -> None:
     """Status and logs in rounds; the kill after the first round, the upgrade after the second."""
     began = time.monotonic()
     round_s = min(_ROUND_S, seconds / 4) if seconds else _ROUND_S
@@ -87,22 +94,24 @@ def _play(services: list[Service], traffic: Traffic, end: threading.Event, secon
     while not end.wait(round_s):
         for service in services:
             service.expect_alive()
-        _show(services, traffic)
+        _show(services, traffic, collector)
         if acts:
             acts.pop(0)(services[-1], traffic)
         elif seconds and time.monotonic() - began >= seconds:
             return
 
 
-def _show(services: list[Service], traffic: Traffic) -> None:
+def _show(services: list[Service], traffic: Traffic, collector: Collector) -> None:
     for service in services:
         _title(shown("status", "--instance", service.name))
         _print(_done(service, "status"))
     for service in services:
-        _title(shown("logs", "--instance", service.name, "--since", "10s") + " | tail -n 4")
-        _print(_done(service, "logs", "--since", "10s"), last=4)
+        _title(shown("logs", "--instance", service.name, "-n", "4"))
+        _print(_done(service, "logs", "-n", "4"))
     answered, sold, failed = traffic.counts()
     print(f"\n{answered} requests answered, {sold} purchases among them, {failed} failed")
+    shipped = ", ".join(f"{count} of {name}" for name, count in sorted(collector.counts().items()))
+    print(f"log records at the receiver: {shipped or 'none yet'}", flush=True)
 
 
 def _kill_the_agent(service: Service, traffic: Traffic) -> None:
@@ -143,27 +152,36 @@ def _expect_no_failures(traffic: Traffic) -> None:
         raise DemoFailed(f"{len(traffic.failures)} requests failed, the first: {traffic.failures[0]}")
 
 
-def _prove(service: Service, traffic: Traffic) -> None:
+def _prove_kept(service: Service, traffic: Traffic) -> None:
     """Every answered request has its access line in the logs, which survived the kill and the upgrade."""
     _expect_no_failures(traffic)
-    _title(shown("logs", "--instance", service.name, "--json") + "    # every answer must be there")
+    _title(shown("logs", "--instance", service.name, "--grep", " HTTP/1.1\" ") + "    # every answer must be there")
     missing = traffic.answered
     deadline = time.monotonic() + 10
     # The last lines may still be on their way from the pipe to the spool.
     while missing and time.monotonic() < deadline:
-        missing = traffic.answered - _ids(_done(service, "logs", "--json").stdout)
+        missing = traffic.answered - _ids(_done(service, "logs", "--grep", " HTTP/1.1\" ").stdout)
+    count = len(traffic.answered)
     if missing:
-        raise DemoFailed(f"{len(missing)} of {len(traffic.answered)} answers are not in the logs, such as id={min(missing)}")
-    print(f"{len(traffic.answered)} requests answered, 0 failed, {len(traffic.answered)} found in the logs")
+        raise DemoFailed(f"{len(missing)} of {count} answers are not in the logs, such as id={min(missing)}")
+    print(f"{count} requests answered, 0 failed, {count} found in the logs")
+
+
+def _prove_shipped(traffic: Traffic, collector: Collector) -> str:
+    """Every one of those lines has reached the receiver as well, and so has the last line of each service."""
+    _title("at the receiver")
+    missing = traffic.answered - collector.ids()
+    if missing:
+        return f"{len(missing)} of {len(traffic.answered)} answers have not reached the receiver, such as id={min(missing)}"
+    for name, last in (("storefront", "closed"), ("orders", "no more orders"), ("billing", "billing ends")):
+        if not collector.seen(name, last):
+            return f'the last line of {name}, "{last}", has not reached the receiver'
+    print(f"all {len(traffic.answered)} have arrived, {collector.duplicates()} of them twice; so has the last line of each service")
+    return ""
 
 
 def _ids(output: str) -> set[str]:
-    found = set()
-    for line in output.splitlines():
-        text = json.dumps(json.loads(line))
-        if " id=" in text and " HTTP/" in text:
-            found.add(text.rpartition(" id=")[2].split('"')[0].split("\\")[0].strip())
-    return found
+    return set(re.findall(r"ms id=([0-9-]+)", output))
 
 
 def _close(services: list[Service]) -> str:
@@ -198,8 +216,8 @@ def _title(text: str) -> None:
     print("\n" + line + "─" * max(0, 100 - len(line)), flush=True)
 
 
-def _print(done: subprocess.CompletedProcess[str], last: int = 0) -> None:
-    for line in done.stdout.splitlines()[-last:]:
+def _print(done: subprocess.CompletedProcess[str]) -> None:
+    for line in done.stdout.splitlines():
         print(line if len(line) <= 160 else line[:159] + "…")
     if done.stderr.strip():
         print(done.stderr.strip())
