@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import NamedTuple
 
+from pillion.settings.app import SIGNALS
+
 NOTHING = ""
 FILE = "file"
 DIRECTORY = "directory"
@@ -17,23 +19,26 @@ LIMITS = "limits"
 LISTED = (INSTANCES, COMPONENTS, SETTINGS, LIMITS)
 """What only a running pillion knows: scripts ask `pillion completion --list`."""
 
-# What an argument's metavar says about its values. A name alone is not enough: --name names a new instance.
-_BY_METAVAR = {
-    "FILE": FILE,
-    "PATH": FILE,
-    "DIRECTORY": DIRECTORY,
-    "PYTHON": FILE,
-    "a.b=v": SETTINGS,
-    "KEY=VALUE": LIMITS,
-    "-- COMMAND": PROGRAM,
-}
-
 
 class Values(NamedTuple):
     """What may stand for an argument: fixed words, or one of the kinds above."""
 
     kind: str = NOTHING
     words: tuple[str, ...] = ()
+
+
+# What an argument's metavar says about its values. A name alone is not enough: --name names a new instance.
+_BY_METAVAR = {
+    "FILE": Values(FILE),
+    "PATH": Values(FILE),
+    "DIRECTORY": Values(DIRECTORY),
+    "a.b=v": Values(SETTINGS),
+    "KEY=VALUE": Values(LIMITS),
+    "-- COMMAND": Values(PROGRAM),
+    "LEVEL": Values(words=("trace", "debug", "info", "warn", "error", "fatal")),
+    "NAMES": Values(words=("stdout", "stderr", "sidecar", "events")),
+    "SIGNAL": Values(words=SIGNALS),
+}
 
 
 class Option(NamedTuple):
@@ -88,9 +93,9 @@ def _values(action: argparse.Action) -> Values:
     if action.dest == "instance":
         return Values(INSTANCES)
     metavar = action.metavar if isinstance(action.metavar, str) else ""
-    if metavar == "NAME" and not action.option_strings:
+    if action.dest == "component" or (metavar == "NAME" and not action.option_strings):
         return Values(COMPONENTS)
-    return Values(_BY_METAVAR.get(metavar, NOTHING))
+    return _BY_METAVAR.get(metavar, Values())
 
 
 def _plain(action: argparse.Action) -> str:
