@@ -89,7 +89,7 @@ async def get_events(context: Context, request: Request, _values: tuple[str, ...
     follows = flag(request, "follow")
     if follows and (refusal := too_many(context)) is not None:
         return refusal
-    present = await asyncio.to_thread(_present, context.state_dir, search, wanted, limit)
+    present = await asyncio.to_thread(present_events, context.state_dir, search, wanted, limit)
     if not follows:
         events = [event for _, event in present]
         if accepts(request, NDJSON):
@@ -103,9 +103,13 @@ async def get_events(context: Context, request: Request, _values: tuple[str, ...
     return ndjson_answer(context, _lines(until_closing(source, context.closing)))
 
 
-def _present(
+def present_events(
     state_dir: str, search: Query, wanted: Wanted, limit: int
 ) -> list[tuple[Record, Event]]:
+    """The last `limit` entries that match, oldest first, each with the record that holds it.
+
+    Reads the spool and may wait for the disk. Raises `UsageError` for a run that is not there.
+    """
     return list(deque(_matching(query(state_dir, search), wanted), maxlen=limit))
 
 

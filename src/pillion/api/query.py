@@ -69,17 +69,23 @@ def moment(request: Request, name: str, now_s: float | None = None) -> float | N
     if value is None:
         return None
     try:
-        return (time.time() if now_s is None else now_s) - parse_duration(value)
+        return parse_moment(value, time.time() if now_s is None else now_s)
+    except ValueError as error:
+        raise _bad(f"cannot read {name}={value[:64]!r}: {error}") from error
+
+
+def parse_moment(value: str, now_s: float) -> float:
+    """Seconds since the epoch of `10m` (before `now_s`) or of an RFC 3339 time; `ValueError` says what to write."""
+    try:
+        return now_s - parse_duration(value)
     except ValueError:
         pass  # no duration; a time then
     try:
         then = datetime.fromisoformat(value.replace(" ", "+"))  # a plus sign that nobody escaped
     except ValueError as error:
-        raise _bad(
-            f"cannot read {name}={value[:64]!r}: write 10m, 2h, or a time like 2026-01-31T12:00:00Z"
-        ) from error
+        raise ValueError("write 10m, 2h, or a time like 2026-01-31T12:00:00Z") from error
     if then.tzinfo is None:
-        raise _bad(f"cannot read {name}={value[:64]!r}: a time needs its zone; add Z for UTC")
+        raise ValueError("a time needs its zone; add Z for UTC")
     return then.timestamp()
 
 

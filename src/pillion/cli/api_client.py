@@ -22,6 +22,19 @@ class _Problem(msgspec.Struct):
     problems: list[str] = []
 
 
+# An agent that has not answered by then is away, hung or being replaced.
+AGENT_PATIENCE_S = 1.0
+
+
+def answers(socket_path: str) -> bool:
+    """Whether the agent behind `socket_path` answers within its second."""
+    try:
+        request(socket_path, "GET", "/livez", None, timeout_s=AGENT_PATIENCE_S)
+    except UnreachableError:
+        return False
+    return True
+
+
 def request(
     socket_path: str, method: str, path: str, body: bytes | None, *, timeout_s: float
 ) -> bytes:

@@ -27,8 +27,6 @@ T = TypeVar("T")
 
 AGENT = "agent"
 
-# An agent that has not answered by then is away, hung or being replaced.
-AGENT_PATIENCE_S = 1.0
 # Stopping a component takes as long as its stop_timeout lets it.
 ACTION_TIMEOUT_S = 120.0
 
@@ -97,13 +95,7 @@ class Door:
     def _agent(self) -> bool:
         """Whether the agent answers, asked once: what changes something is then sent to one of the two only."""
         if self._agent_answers is None:
-            path = self.found.path(API_SOCKET)
-            try:
-                api_client.request(path, "GET", "/livez", None, timeout_s=AGENT_PATIENCE_S)
-            except UnreachableError:
-                self._agent_answers = False
-            else:
-                self._agent_answers = True
+            self._agent_answers = api_client.answers(self.found.path(API_SOCKET))
         return self._agent_answers
 
     def _keeper(

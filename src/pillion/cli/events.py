@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import select
 import sys
+import time
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
 import msgspec
 
 from pillion.cli import api_client
+from pillion.cli.api_client import answers
 from pillion.cli.instances import add_instance_argument, chosen_instance
 from pillion.cli.table import has_colour, paint, printable
-from pillion.errors import UnreachableError
-from pillion.keeper.places import API_SOCKET, is_running
+from pillion.errors import UnreachableError, UsageError
+from pillion.keeper.places import API_SOCKET, is_running, state_root
 from pillion.model.event import KINDS, Event
 
 if TYPE_CHECKING:
@@ -59,9 +62,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print them, oldest first."""
-    found = chosen_instance(args.instance)
     colour = has_colour(sys.stdout)
-    for line in _lines(found, args):
+    for line in _lines_of(args):
         if args.json:
             sys.stdout.write(line.decode() + "\n")
         else:
@@ -78,6 +80,39 @@ def describe(event: Event, *, colour: bool) -> str:
     time = paint(event.time, "dim", colour=colour)
     component = printable(event.component)
     return f"{time}  {kind} {component:<10} {printable(event.reason)}".rstrip()
+
+
+def _lines_of(args: argparse.Namespace) -> Iterator[bytes]:
+    """The journal's lines, from the agent, or from the spool when there is none."""
+    try:
+        found = chosen_instance(args.instance)
+    except UsageError:
+        # What is asked about an instance that has ended is mostly why.
+        state_dir = f"{state_root()}/{args.instance}"
+        if args.instance is None or args.follow or not os.path.isdir(state_dir):
+            raise
+        return _from_spool(state_dir, args)
+    if not args.follow and not answers(found.path(API_SOCKET)):
+        return _from_spool(found.record.state_dir or f"{state_root()}/{found.name}", args)
+    return _lines(found, args)
+
+
+def _from_spool(state_dir: str, args: argparse.Namespace) -> Iterator[bytes]:
+    # Heavy, and wanted only when there is no agent that has it loaded already.
+    from pillion.api.journal import STREAM, Wanted, present_events
+    from pillion.api.query import parse_moment
+    from pillion.logs.query import Query
+
+    since_ns = None
+    if args.since is not None:
+        try:
+            since_ns = int(parse_moment(args.since, time.time()) * 1e9)
+        except ValueError as error:
+            raise UsageError(f"cannot read --since {args.since}: {error}") from error
+    search = Query(streams=(STREAM,), run=args.run, since_ns=since_ns)
+    wanted = Wanted(args.kind, args.component)
+    for _, event in present_events(state_dir, search, wanted, max(1, args.limit)):
+        yield msgspec.json.encode(event)
 
 
 def _lines(found: Found, args: argparse.Namespace) -> Iterator[bytes]:

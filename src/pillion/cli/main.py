@@ -126,12 +126,7 @@ def _run(command: Command, args: argparse.Namespace) -> int:
 
 
 def _fill(command: Command, parser: argparse.ArgumentParser) -> None:
-    try:
-        module = importlib.import_module(command.module)
-    except ModuleNotFoundError as error:
-        if error.name != command.module:
-            raise
-        return
+    module = importlib.import_module(command.module)
     name = f"add_{command.name}_arguments" if command.name in ELSEWHERE else "add_arguments"
     getattr(module, name)(parser)
 

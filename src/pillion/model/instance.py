@@ -26,5 +26,6 @@ class Instance(msgspec.Struct, frozen=True, kw_only=True):
     version: str | None = None
     command: list[str] = []
     url: str | None = None
+    state_dir: str | None = None
     settings_file: str | None = None
     overrides: list[str] = []

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from pillion.settings.supervision import Ready
 
 
+_ASKABLE = ("starting", "running")
+
+
 class AppProbe:
     """Asks while the app runs and is not ready; a new process of the app is asked anew."""
 
@@ -55,7 +58,7 @@ class AppProbe:
         """Follow the app's state."""
         self._last = status
         app = status.component(APP)
-        if app is None or app.state != "running" or app.ready or app.pid is None:
+        if app is None or app.state not in _ASKABLE or app.ready or app.pid is None:
             self._leave()
             return
         ready = self._app.ready

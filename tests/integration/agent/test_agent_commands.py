@@ -142,6 +142,23 @@ def test_events(instance: KeeperPeer, capsys: pytest.CaptureFixture[str]) -> Non
     assert "write 10m" in said(capsys, "events", "--since", "soon", code=1)
 
 
+def test_events_without_an_agent_and_after_the_end(
+    instance: KeeperPeer, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PILLION_STATE_DIR", str(instance.state_dir.parent))
+    spool = Spool(str(instance.state_dir), RUN, "events")
+    spool.write(b'{"time": "t0", "kind": "failed", "component": "app"}\n')
+    spool.write(b'{"time": "t1", "kind": "exited", "component": "app"}\n')
+    instance.sockets["api_unix"].close()
+    assert [told(capsys, "events", "--limit", "1")["time"]] == ["t1"]
+    assert told(capsys, "events", "--kind", "failed")["time"] == "t0"
+    assert said(capsys, "events", "--since", "10m") == ""
+    assert "write 10m" in said(capsys, "events", "--since", "soon", code=2)
+    instance.unlock()
+    assert told(capsys, "events", "--instance", "shop", "--kind", "failed")["time"] == "t0"
+    assert "cannot find an instance" in said(capsys, "events", code=2)
+
+
 def test_events_go_on_with_the_next_agent(
     instance: KeeperPeer, capfd: pytest.CaptureFixture[str]
 ) -> None:
