@@ -47,7 +47,7 @@ def test_every_option_is_documented(name: str) -> None:
         option
         for action in parsers()[name]._actions
         for option in action.option_strings
-        if option.startswith("--")
+        if option.startswith("--") and action.help != argparse.SUPPRESS
     }
     text = section(name)
     assert {option for option in options - common if option not in text} == set()
