@@ -228,11 +228,10 @@ def test_timeouts() -> None:
                 return
 
     async def main() -> None:
-        limits = ClientLimits(read_timeout_s=0.1, total_timeout_s=0.3)
-        async with peer(silent) as url, Client(limits) as client:
+        async with peer(silent) as url, Client(ClientLimits(read_timeout_s=0.1)) as client:
             with pytest.raises(Timeout, match=r"nothing for 0\.1 s"):
                 await client.request("GET", url)
-        async with peer(drip) as url, Client(limits) as client:
+        async with peer(drip) as url, Client(ClientLimits(total_timeout_s=0.3)) as client:
             answer = await client.request("GET", url)
             with pytest.raises(Timeout, match="total time is over"):
                 await answer.read()

@@ -7,7 +7,7 @@ from types import ModuleType
 import pytest
 from two_codecs import BOTH, compiled, source
 
-COMPILED = ["encode", "events", "framing", "head", "parser"]
+COMPILED = ["encode", "events", "framing", "head", "reader", "requests", "responses"]
 
 
 def module(codec: ModuleType, name: str) -> ModuleType:

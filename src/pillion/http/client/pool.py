@@ -93,7 +93,7 @@ class Pool:
         while place.idle:
             wire = place.idle.pop()
             young = now - wire.idle_since < self._limits.idle_timeout_s
-            if wire.usable and young and not fresh:
+            if young and not fresh and wire.usable and wire.quiet():
                 self.counters.reused += 1
                 return wire
             self._drop(origin, wire)
@@ -161,7 +161,7 @@ class Pool:
                 place.waiters.remove(waiter)
         while place.idle:
             wire = place.idle.pop()
-            if wire.usable:
+            if wire.usable and wire.quiet():
                 self.counters.reused += 1
                 return wire
             self._drop(origin, wire)

@@ -1,6 +1,7 @@
 """One client connection: bytes to events, with backpressure, and nothing decided."""
 
 import asyncio
+import select
 from typing import cast
 
 from pillion.http.codec import NEED_DATA, End, Limits, ResponseHead, ResponseParser
@@ -37,6 +38,20 @@ class Wire(asyncio.Protocol):
     def usable(self) -> bool:
         """Whether another exchange may begin: open, and nothing came that was not asked for."""
         return not self._ended and self._lost is None and self.parser.between_messages
+
+    def quiet(self) -> bool:
+        """Whether the kernel too has nothing to tell: no end of the stream still unread.
+
+        Asked before a kept connection is used again, since what the loop has not read yet would
+        otherwise be learnt from a request that must not be repeated.
+        """
+        if self._transport is None:
+            return False
+        poll = select.poll()
+        poll.register(
+            self._transport.get_extra_info("socket").fileno(), select.POLLIN | select.POLLRDHUP
+        )
+        return not poll.poll(0)
 
     @property
     def answered(self) -> bool:

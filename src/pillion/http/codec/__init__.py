@@ -26,7 +26,8 @@ from .events import (
     ResponseHead,
     Signal,
 )
-from .parser import RequestParser, ResponseParser
+from .requests import RequestParser
+from .responses import ResponseParser
 
 __all__ = [
     "CHUNKED",

@@ -48,11 +48,11 @@ for _name in _NAMES.encode().split():
     for _spelling in (_low, _name, _name.title(), _low.capitalize()):
         KNOWN[_spelling] = KNOWN.get(_low, _low)
 
-_PATH = rb"(?:[!$&-;=@-Z_a-z~]|%[0-9A-Fa-f]{2})"
+_PATH = rb"[!$&-;=@-Z_a-z~]*+"
 # Browsers leave [ ] { } | \ ^ ` and stray percent signs alone in a query, so we read them there;
 # never "#", quotes or angle brackets.
-_QUERY = rb"[!$-;=?-~]"
-ORIGIN = re.compile(rb"/" + _PATH + rb"*+(?:\?" + _QUERY + rb"*+)?")
+_QUERY = rb"[!$-;=?-~]*+"
+ORIGIN = re.compile(rb"/" + _PATH + rb"(?:%[0-9A-Fa-f]{2}" + _PATH + rb")*+(?:\?" + _QUERY + rb")?")
 """Origin form (RFC 9112 section 3.2.1), with the path as RFC 3986 has it."""
 
 # Narrower than RFC 3986: no userinfo, no sub-delims ("a,b" smells of two merged Hosts), no percent

@@ -274,11 +274,12 @@ class Server:
         for connection in list(self._connections):
             if not connection.idle:
                 continue
-            descriptor = connection.freeze()
+            # What arrives from now on stays in the kernel, and goes along.
+            connection.pause_reading()
             try:
-                await sender.send(connection.listener, descriptor)
+                await sender.send(connection.listener, connection.descriptor())
             except BaseException:
-                connection.thaw()
+                connection.resume_reading()
                 raise
             connection.abort()
             handed += 1

@@ -90,59 +90,63 @@ def problem(status: int, detail: str, headers: Iterable[tuple[bytes, bytes]] = (
 
 
 class BodySource(Protocol):
-    """Where a request's body comes from: the connection."""
+    """Where a request's body comes from."""
 
-    async def more_body(self, request: "Request") -> bytes:
+    async def more(self) -> bytes:
         """Return the next piece, b"" at the end. Raise Refusal."""
 
 
 class Request:
     """A request whose head has been read; the body is read by the handler, or not at all.
 
-    `method` and `target` are as sent; `path` is normalised (`pillion.http.paths`), `query_string`
-    raw. `headers` has lower-case names. `listener` says which socket it came by.
+    `path` is normalised (`pillion.http.paths`), `query_string` raw. `headers` has lower-case names.
+    `listener` says which socket it came by. `complete` turns true with the last byte of the body,
+    and only then `trailers` are there.
     """
 
     __slots__ = (
         "_query",
-        "_source",
-        "authority",
+        "body",
         "complete",
         "head",
         "headers",
         "listener",
         "method",
-        "minor",
         "path",
         "peer",
         "query_string",
-        "target",
         "trailers",
     )
 
     def __init__(
-        self,
-        source: BodySource,
-        head: RequestHead,
-        path: str,
-        query_string: str,
-        peer: Peer,
-        listener: str,
+        self, head: RequestHead, path: str, query_string: str, peer: Peer, listener: str
     ) -> None:
-        self._source = source
-        self._query: dict[str, list[str]] | None = None
         self.head = head
         self.method = head.method
-        self.target = head.target
         self.path = path
         self.query_string = query_string
         self.headers = head.headers
-        self.minor = head.minor
-        self.authority = head.authority
         self.peer = peer
         self.listener = listener
         self.trailers: Headers | None = None
+        self.body: BodySource | None = None
         self.complete = False
+        self._query: dict[str, list[str]] | None = None
+
+    @property
+    def target(self) -> str:
+        """The request target as it was sent."""
+        return self.head.target
+
+    @property
+    def authority(self) -> bytes:
+        """The host (and port) asked for; empty in HTTP/1.0 without Host."""
+        return self.head.authority
+
+    @property
+    def minor(self) -> int:
+        """The minor version: 0 or 1."""
+        return self.head.minor
 
     @property
     def query(self) -> dict[str, list[str]]:
@@ -165,7 +169,7 @@ class Request:
             raise Refusal(413, f"cannot take a body of more than {limit} bytes here")
         parts = []
         size = 0
-        while chunk := await self._source.more_body(self):
+        async for chunk in self:
             size += len(chunk)
             if size > limit:
                 raise Refusal(413, f"cannot take a body of more than {limit} bytes here")
@@ -173,5 +177,8 @@ class Request:
         return b"".join(parts)
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        while chunk := await self._source.more_body(self):
-            yield chunk
+        """Yield the body as it comes. Raise Refusal: 413, 408, or 400."""
+        body = self.body
+        if body is not None:
+            while chunk := await body.more():
+                yield chunk

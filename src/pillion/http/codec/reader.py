@@ -1,5 +1,5 @@
 # cython: annotation_typing=False, auto_pickle=False
-"""The two parsers: bytes in, events out, paused after every message.
+"""What both parsers share: the buffer, the states, and everything after the head.
 
     state      on                        then
     HEAD       a complete head           BODY_*, or END when there is no body
@@ -24,22 +24,13 @@ from .events import (
     PAUSED,
     CodecError,
     End,
-    Headers,
     Limits,
     RequestHead,
     ResponseHead,
     Signal,
 )
-from .framing import (
-    body_length,
-    check_host,
-    check_target,
-    keep_alive,
-    refuse_repeats,
-    response_length,
-)
-from .grammar import CHUNK_LINE, CHUNK_SIZE_BYTES, STATUS_LINE, STRAY, TEXT
-from .head import parse_request_line, read_fields
+from .grammar import CHUNK_LINE, CHUNK_SIZE_BYTES, STRAY, TEXT
+from .head import read_fields
 
 _HEAD = 0
 _LENGTH = 1
@@ -54,19 +45,17 @@ _TUNNEL = 9
 _FAILED = 10
 _CLOSED = 11
 
-_NO_HEADERS = Headers([])
-_START_LINE_BYTES = 64  # a request line without its target
-_STATUS_LINE_BYTES = 1024
 
-
-class _Parser:
-    """What both roles share: the buffer, and everything after the head."""
+class MessageReader:
+    """Bytes in, events out, paused after every message; a role adds how heads are read."""
 
     __slots__ = (
         "_data",
         "_eof",
         "_error",
         "_extension_bytes",
+        "_header_bytes",
+        "_header_count",
         "_left",
         "_limits",
         "_pending",
@@ -78,6 +67,8 @@ class _Parser:
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
+        self._header_bytes = limits.header_bytes
+        self._header_count = limits.header_count
         self._data = b""
         self._pos = 0
         self._pending = bytearray()  # everything unread, while something is incomplete
@@ -132,9 +123,42 @@ class _Parser:
 
     def next_message(self) -> None:
         """Leave the pause after a complete message, and go on to the next."""
-        if self._state not in (_PAUSED, _END):
+        if not self._complete():
             raise RuntimeError("cannot go on to the next message: this one is not complete")
         self._state = _HEAD
+
+    def next_event(self) -> "RequestHead | ResponseHead | bytes | End | Signal":
+        """Return the next part of the message: head, body data, end; or NEED_DATA, or PAUSED.
+
+        Raise CodecError, with the status that a server answers; the connection is then of no
+        further use, and the error stays.
+        """
+        try:
+            if self._state == _HEAD:
+                if self._pos == len(self._data) and not self._pending:
+                    if not self._eof:
+                        return NEED_DATA
+                    self._state = _CLOSED
+                    return PAUSED
+                return self._read_head()
+            if self._state == _CLOSED:
+                return PAUSED
+            if self._state == _FAILED:
+                assert self._error is not None
+                raise self._error
+            return self._next_body()
+        except CodecError as error:
+            raise self._fail(error) from None
+
+    def _read_head(self) -> "RequestHead | ResponseHead | Signal":
+        raise NotImplementedError
+
+    def _complete(self) -> bool:
+        """Return whether the message has been read to its end."""
+        return self._state in (_PAUSED, _END)
+
+    def _begin_tunnel(self) -> None:
+        self._state = _TUNNEL
 
     def _merge(self) -> None:
         if self._pending:
@@ -313,189 +337,3 @@ class _Parser:
         first = self._pending[:1]
         if first and (first < b"!" or first > b"~"):
             raise CodecError(400, "cannot read the message: it does not begin like HTTP")
-
-
-class RequestParser(_Parser):
-    """Reads requests, as a server does."""
-
-    __slots__ = ("_host",)
-
-    def __init__(self, limits: Limits) -> None:
-        super().__init__(limits)
-        self._host: bytes | None = None  # the last one that proved right: it hardly ever changes
-
-    def next_event(self) -> "RequestHead | bytes | End | Signal":
-        """Return the next part of the message: head, body data, end; or NEED_DATA, or PAUSED.
-
-        Raise CodecError with the status to answer; the connection must then be closed.
-        """
-        try:
-            if self._state == _HEAD:
-                return self._read_head()
-            if self._state == _CLOSED:
-                return PAUSED
-            if self._state == _FAILED:
-                assert self._error is not None
-                raise self._error
-            return self._next_body()
-        except CodecError as error:
-            raise self._fail(error) from None
-
-    def _read_head(self) -> "RequestHead | Signal":
-        limits = self._limits
-        if self._pos == len(self._data) and not self._pending:
-            if self._eof:
-                self._state = _CLOSED
-                return PAUSED
-            return NEED_DATA
-        end = self._section(b"\r\n\r\n")
-        if end < 0:
-            self._check_first_byte()
-            self._check_unfinished()
-            return self._starved()
-        start = self._pos
-        first = self._data.find(b"\r\n", start) + 2
-        method, target, minor = parse_request_line(self._data[start : first - 2], limits)
-        if end + 2 - first > limits.header_bytes:
-            raise CodecError(431, "cannot read the request: its header is too large")
-        headers = _NO_HEADERS
-        if end + 2 > first:
-            headers = read_fields(self._data, first, end + 2, limits.header_count)
-        self._pos = end + 4
-        if headers.repeated():
-            refuse_repeats(headers)
-        host = headers.get(b"host")
-        if host is None:
-            if minor == 1:
-                raise CodecError(400, "cannot read the request: it has no host")
-        elif host != self._host:
-            check_host(host)
-            self._host = host
-        authority = check_target(method, target, host)
-        length = body_length(headers, minor, 0)
-        upgrade = headers.get(b"upgrade")
-        if upgrade is not None and b"upgrade" not in headers.tokens(b"connection"):
-            upgrade = None  # RFC 9110 section 7.8: then it is meant for someone else
-        if length and (upgrade is not None or method == "CONNECT"):
-            # Whether it is declined or not, one side would take the body for the new protocol.
-            raise CodecError(400, "cannot read the request: a body on a change of protocol")
-        expect = headers.get(b"expect")
-        head = RequestHead(
-            method,
-            target,
-            minor,
-            headers,
-            length,
-            keep_alive(headers, minor),
-            authority,
-            upgrade,
-            expect if minor == 1 else None,
-        )
-        self._begin_body(length)
-        return head
-
-    def _check_unfinished(self) -> None:
-        """Bound the target and the header before the head is complete."""
-        limits = self._limits
-        line_end = self._pending.find(b"\r\n", 0, limits.target_bytes + _START_LINE_BYTES)
-        if line_end < 0:
-            if len(self._pending) > limits.target_bytes + _START_LINE_BYTES:
-                raise CodecError(414, "cannot read the request: its target is too long")
-        elif len(self._pending) - line_end > limits.header_bytes + 4:
-            raise CodecError(431, "cannot read the request: its header is too large")
-
-    def tunnel(self) -> None:
-        """Give up HTTP on this connection, after a CONNECT or an upgrade was accepted."""
-        if self._state not in (_PAUSED, _END):
-            raise RuntimeError("cannot become a tunnel: the request is not complete")
-        self._state = _TUNNEL
-
-
-class ResponseParser(_Parser):
-    """Reads responses, as a client does. Call `expect` once per request that was sent."""
-
-    __slots__ = ("_allow_close", "_method", "_upgrade")
-
-    def __init__(self, limits: Limits, *, allow_close: bool = True) -> None:
-        """`allow_close` admits bodies that only the end of the stream ends."""
-        super().__init__(limits)
-        self._allow_close = allow_close
-        self._method = ""
-        self._upgrade = False
-
-    def expect(self, method: str, *, upgrade: bool = False) -> None:
-        """Say which request the next answer belongs to: its method decides about the body."""
-        self._method = method
-        self._upgrade = upgrade
-
-    def next_event(self) -> "ResponseHead | bytes | End | Signal":
-        """Return the next part of the message: head, body data, end; or NEED_DATA, or PAUSED.
-
-        Raise CodecError; the connection is then of no further use.
-        """
-        try:
-            if self._state == _HEAD:
-                return self._read_head()
-            if self._state == _CLOSED:
-                return PAUSED
-            if self._state == _FAILED:
-                assert self._error is not None
-                raise self._error
-            return self._next_body()
-        except CodecError as error:
-            raise self._fail(error) from None
-
-    def _read_head(self) -> "ResponseHead | Signal":
-        limits = self._limits
-        if self._pos == len(self._data) and not self._pending:
-            if self._eof:
-                self._state = _CLOSED
-                return PAUSED
-            return NEED_DATA
-        if not self._method:
-            raise CodecError(502, "cannot read an answer: nothing was asked")
-        end = self._section(b"\r\n\r\n")
-        if end < 0:
-            self._check_first_byte()
-            if self._seen > limits.header_bytes + _STATUS_LINE_BYTES:
-                raise CodecError(431, "cannot read the answer: its header is too large")
-            return self._starved()
-        start = self._pos
-        first = self._data.find(b"\r\n", start) + 2
-        line = STATUS_LINE.fullmatch(self._data, start, first - 2)
-        if line is None:
-            raise CodecError(502, "cannot read the answer: invalid status line")
-        if end + 2 - first > limits.header_bytes:
-            raise CodecError(431, "cannot read the answer: its header is too large")
-        headers = _NO_HEADERS
-        if end + 2 > first:
-            headers = read_fields(self._data, first, end + 2, limits.header_count)
-        self._pos = end + 4
-        if headers.repeated():
-            refuse_repeats(headers)
-        status = int(line[2])
-        minor = int(line[1])
-        length = response_length(status, self._method, headers, minor, self._allow_close)
-        connect = self._method == "CONNECT" and 200 <= status < 300
-        if status == 101 and not self._upgrade:
-            raise CodecError(502, "cannot read the answer: a change of protocol nobody asked for")
-        tunnel = connect or status == 101
-        informational = status < 200 and status != 101
-        head = ResponseHead(
-            status,
-            line[3],
-            minor,
-            headers,
-            length,
-            length != CLOSE and not tunnel and keep_alive(headers, minor),
-            informational,
-            tunnel,
-        )
-        if informational:
-            self._state = _HEAD
-        elif tunnel:
-            self._state = _TUNNEL
-        else:
-            self._begin_body(length)
-            self._method = ""
-        return head

@@ -1,13 +1,16 @@
-# The C side of parser.py.
+# The C side of reader.py.
 
 cimport cython
 
-from .events cimport Headers, RequestHead, ResponseHead
-from .framing cimport body_length, check_host, check_target, keep_alive, refuse_repeats
-from .head cimport parse_request_line, read_fields
+from .events cimport Headers
+from .head cimport read_fields
 
-cdef class _Parser:
+cdef int _HEAD, _LENGTH, _CHUNK, _CHUNK_DATA, _CHUNK_END, _TRAILERS, _UNTIL_EOF, _END, _PAUSED, _TUNNEL, _FAILED, _CLOSED
+
+cdef class MessageReader:
     cdef object _limits
+    cdef Py_ssize_t _header_bytes
+    cdef Py_ssize_t _header_count
     cdef bytes _data
     cdef Py_ssize_t _pos
     cdef bytearray _pending
@@ -20,6 +23,10 @@ cdef class _Parser:
     cdef object _error
 
     cpdef object receive(self, bytes data)
+    cpdef object next_event(self)
+    cdef object _read_head(self)
+    cdef bint _complete(self)
+    cdef object _begin_tunnel(self)
     cdef object _merge(self)
     cdef object _fail(self, object error)
     cdef Py_ssize_t _section(self, bytes terminator) except -2
@@ -35,21 +42,3 @@ cdef class _Parser:
     @cython.locals(data=bytes)
     cdef object _read_until_eof(self)
     cdef object _check_first_byte(self)
-
-cdef class RequestParser(_Parser):
-    cdef bytes _host
-    cpdef object next_event(self)
-    @cython.locals(start=Py_ssize_t, end=Py_ssize_t, first=Py_ssize_t, headers=Headers,
-                   host=bytes, authority=bytes, upgrade=bytes, expect=bytes, length=cython.longlong, method=str,
-                   target=str, minor=int)
-    cdef object _read_head(self)
-    @cython.locals(line_end=Py_ssize_t)
-    cdef object _check_unfinished(self)
-
-cdef class ResponseParser(_Parser):
-    cdef bint _allow_close
-    cdef str _method
-    cdef bint _upgrade
-    cpdef object next_event(self)
-    @cython.locals(start=Py_ssize_t, end=Py_ssize_t, first=Py_ssize_t, headers=Headers, status=int, minor=int)
-    cdef object _read_head(self)

@@ -1,0 +1,77 @@
+# cython: annotation_typing=False, auto_pickle=False
+"""Heads of answers, as a client reads them (RFC 9112 section 4)."""
+
+from .events import CLOSE, CodecError, Headers, Limits, ResponseHead, Signal
+from .framing import keep_alive, refuse_repeats, response_length
+from .grammar import STATUS_LINE
+from .head import read_fields
+from .reader import MessageReader
+
+_NO_HEADERS = Headers([])
+_STATUS_LINE_BYTES = 1024
+
+
+class ResponseParser(MessageReader):
+    """Reads responses, as a client does. Call `expect` once per request that was sent."""
+
+    __slots__ = ("_allow_close", "_method", "_upgrade")
+
+    def __init__(self, limits: Limits, *, allow_close: bool = True) -> None:
+        """`allow_close` admits bodies that only the end of the stream ends."""
+        super().__init__(limits)
+        self._allow_close = allow_close
+        self._method = ""
+        self._upgrade = False
+
+    def expect(self, method: str, *, upgrade: bool = False) -> None:
+        """Say which request the next answer belongs to: its method decides about the body."""
+        self._method = method
+        self._upgrade = upgrade
+
+    def _read_head(self) -> "ResponseHead | Signal":
+        limits = self._limits
+        if not self._method:
+            raise CodecError(502, "cannot read an answer: nothing was asked")
+        end = self._section(b"\r\n\r\n")
+        if end < 0:
+            self._check_first_byte()
+            if self._seen > limits.header_bytes + _STATUS_LINE_BYTES:
+                raise CodecError(431, "cannot read the answer: its header is too large")
+            return self._starved()
+        start = self._pos
+        first = self._data.find(b"\r\n", start) + 2
+        line = STATUS_LINE.fullmatch(self._data, start, first - 2)
+        if line is None:
+            raise CodecError(502, "cannot read the answer: invalid status line")
+        if end + 2 - first > self._header_bytes:
+            raise CodecError(431, "cannot read the answer: its header is too large")
+        headers = _NO_HEADERS
+        if end + 2 > first:
+            headers = read_fields(self._data, first, end + 2, self._header_count)
+        self._pos = end + 4
+        if headers.repeated():
+            refuse_repeats(headers)
+        status = int(line[2])
+        minor = int(line[1])
+        length = response_length(status, self._method, headers, minor, self._allow_close)
+        connect = self._method == "CONNECT" and 200 <= status < 300
+        if status == 101 and not self._upgrade:
+            raise CodecError(502, "cannot read the answer: a change of protocol nobody asked for")
+        tunnel = connect or status == 101
+        informational = status < 200 and status != 101
+        head = ResponseHead(
+            status,
+            line[3],
+            minor,
+            headers,
+            length,
+            length != CLOSE and not tunnel and keep_alive(headers, minor),
+            informational,
+            tunnel,
+        )
+        if tunnel:
+            self._begin_tunnel()
+        elif not informational:
+            self._begin_body(length)
+            self._method = ""
+        return head
