@@ -83,3 +83,5 @@ def _value(text: str) -> object:
         if text[:1] in ("[", "{", '"', "'") and text:
             return _Broken(str(error).partition(" (at ")[0])
         return text
+    except RecursionError:
+        return _Broken("nested too deeply")

@@ -28,6 +28,10 @@ def read_toml(text: str, source: str) -> Document:
             return Document(tomllib.loads(rest), rest, tuple(problems))
         except tomllib.TOMLDecodeError as error:
             message, line, column = _read_error(str(error), len(lines))
+        except RecursionError:
+            return Document(
+                {}, "", (Problem(None, "", "cannot read values nested this deeply", source=source),)
+            )
         # An error right after a line that was left out is more likely its echo (an open array, a long string): one report.
         if not problems or line > last_line + 1:
             problems.append(Problem(line, "", message, source=source, column=column))

@@ -54,3 +54,17 @@ def test_what_settings_say_together_is_not_judged_with_lines_left_out() -> None:
 
 def test_the_number_of_reports_is_bounded() -> None:
     assert len(problems("a = =\n\n" * 500)) == 20
+
+
+def test_values_nested_without_end() -> None:
+    assert problems("a = " + "[" * 100_000) == [
+        "pillion.toml: cannot read values nested this deeply"
+    ]
+    with pytest.raises(SettingsError, match="nested too deeply"):
+        parse("", ["a=" + "[" * 100_000])
+
+
+def test_what_tomllib_can_nest_the_scanner_can_follow() -> None:
+    deep = "[" * 200 + "]" * 200
+    (problem,) = problems(f"a = {deep}\n")
+    assert problem.startswith("pillion.toml:1: a: unknown setting")
