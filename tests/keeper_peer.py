@@ -94,7 +94,10 @@ class Child:
             return next((m for m in self.said if m["op"] == op and where(m)), None)
 
         with self.heard:
-            assert self.heard.wait_for(found, BOUND_S), f"no {op} among {self.said}"
+            if not self.heard.wait_for(found, BOUND_S):
+                ended = self.process.poll() is not None
+                why = self.errors() if ended else "it still runs"
+                raise AssertionError(f"no {op} among {self.said}: {why}")
             message = found()
             assert message is not None
             return message

@@ -20,10 +20,7 @@ HEADS = ("NAME", "STATE", "PID", "AGE", "RESTARTS", "MEMORY", "CPU", "LIMITS", "
 
 def describe_exit(last: Exit | None) -> str:
     """`code 1`, `signal KILL, out of memory: …`, or `-`."""
-    if last is None:
-        return "-"
-    how = f"signal {last.signal}" if last.signal else f"code {last.code}"
-    return printable(f"{how}, {last.cause}" if last.cause else how)
+    return "-" if last is None else printable(str(last))
 
 
 def describe_state(component: Component) -> Cell:

@@ -41,6 +41,4 @@ def _why(app: Component) -> str:
     last = app.last_exit
     if last is None:
         return f"the app is {app.state}"
-    how = f"signal {last.signal}" if last.signal else f"code {last.code}"
-    cause = f" ({last.cause})" if last.cause else ""
-    return f"the app is {app.state}; it last ended with {how}{cause}"
+    return f"the app is {app.state}; its last exit: {last}"

@@ -9,11 +9,23 @@ LIMIT_MEANS = ("cgroup-v2", "cgroup-v1", "sampling")
 
 
 class Exit(msgspec.Struct, frozen=True, omit_defaults=True):
-    """How a process ended: by `code` or by `signal` (`"KILL"`); `cause` says why where it is known."""
+    """How a process ended: by `code` or by `signal` (`"KILL"`); `cause` says why where it is known.
+
+    `unknown` is set where the kernel does not tell, as of a process that was attached to.
+    """
 
     code: int | None = None
     signal: str | None = None
     cause: str | None = None
+    unknown: bool = False
+
+    def __str__(self) -> str:
+        """`code 1`, `signal KILL, out of memory: …`, `unknown`."""
+        if self.signal is not None:
+            how = f"signal {self.signal}"
+        else:
+            how = "unknown" if self.code is None else f"code {self.code}"
+        return f"{how}, {self.cause}" if self.cause else how
 
 
 class Limits(msgspec.Struct, frozen=True, omit_defaults=True):

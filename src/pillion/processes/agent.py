@@ -24,6 +24,7 @@ from pillion.base.tasks import RootTasks
 from pillion.errors import PillionError
 from pillion.http.handover import HandoverError, HandoverReceiver
 from pillion.http.server import Server, ServerLimits
+from pillion.lifecycle.readiness import readiness
 from pillion.model.place import Place, read_place
 from pillion.processes.agent_access import read_access
 from pillion.processes.agent_readiness import AppProbe
@@ -41,6 +42,7 @@ ROLE = "agent"
 _LISTENERS = (("api_unix", UNIX), ("api_tcp", TCP), ("probe", PROBE))
 # Local clients are quick, and what they send is small.
 _LIMITS = ServerLimits(header_timeout_s=5.0, body_bytes=1 << 20)
+_ASK_AGAIN_S = 1.0
 # For clients that have been answered to take their answer and close, when nothing is under way any more.
 _LAST_BYTES_S = 0.2
 _CLEANUP_S = 1.0
@@ -64,6 +66,7 @@ class Agent:
         self._settings = read_settings(place)
         self._end: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._ending = False
+        self._asking: asyncio.TimerHandle | None = None
         self._tasks = RootTasks(self._task_ended)
         handlers = Handlers(
             promote=self._promote,
@@ -95,7 +98,7 @@ class Agent:
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGTERM, self._stop, _TERM_GRACE_S)
         self._control.start()
-        self._tasks.start("first state", self._first_state(), may_end=True)
+        self._ask_now()
         if not self._place.passive:
             self._serve()
         self._control.ready()
@@ -172,6 +175,8 @@ class Agent:
             return False
         self._ending = True
         self._probe.disable()
+        if self._asking is not None:
+            self._asking.cancel()
         self._context.closing.set()
         return True
 
@@ -183,16 +188,29 @@ class Agent:
         if not self._end.done():
             self._end.set_result(code)
 
-    async def _first_state(self) -> None:
+    async def _ask_for_state(self) -> None:
         try:
             self._state(await self._context.fresh_status())
         except PillionError as error:
-            # It comes with the first change; until then /readyz says that it is not known.
             sys.stderr.write(f"pillion-agent: {error}\n")
+            self._ask_later()
 
     def _state(self, status: Status) -> None:
         self._context.state = status
         self._probe.state(status)
+        if not readiness(status).ready:
+            self._ask_later()
+
+    def _ask_later(self) -> None:
+        """While the app is on its way up, steps that are not told are asked for; once it is ready nothing is."""
+        if self._asking is None and not self._ending:
+            loop = asyncio.get_running_loop()
+            self._asking = loop.call_later(_ASK_AGAIN_S, self._ask_now)
+
+    def _ask_now(self) -> None:
+        self._asking = None
+        if not self._ending:
+            self._tasks.start("ask for state", self._ask_for_state(), may_end=True)
 
     def _read_settings_again(self) -> None:
         self._settings = read_settings(self._place)

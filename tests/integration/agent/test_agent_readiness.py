@@ -73,6 +73,17 @@ def test_an_app_that_does_not_run_is_not_asked(keeper: KeeperPeer, state: str) -
         assert child.calls("app-ready") == []
 
 
+def test_a_step_that_is_not_told_is_asked_for(keeper: KeeperPeer) -> None:
+    """The keeper says nothing of the app's restart: the agent finds out by itself."""
+    with socket.create_server(("127.0.0.1", 0)) as app:
+        settings(keeper, f'tcp = "127.0.0.1:{app.getsockname()[1]}"')
+        keeper.components = [component("app", ready=False, state="backoff", pid=None)]
+        child = keeper.start()
+        child.wait_for("call", lambda m: m["method"] == "status")
+        keeper.components = RUNNING
+        child.wait_for("call", lambda m: m["method"] == "app-ready")
+
+
 def test_a_new_process_of_the_app_is_asked_anew(keeper: KeeperPeer) -> None:
     with socket.create_server(("127.0.0.1", 0)) as app:
         settings(keeper, f'tcp = "127.0.0.1:{app.getsockname()[1]}"')

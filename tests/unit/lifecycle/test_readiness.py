@@ -36,11 +36,11 @@ def test_ready_is_an_app_that_runs_and_said_so() -> None:
                     last_exit=Exit(signal="KILL", cause="out of memory"),
                 )
             ),
-            "the app is backoff; it last ended with signal KILL (out of memory)",
+            "the app is backoff; its last exit: signal KILL, out of memory",
         ),
         (
             status(Component(name="app", state="failed", last_exit=Exit(code=3))),
-            "the app is failed; it last ended with code 3",
+            "the app is failed; its last exit: code 3",
         ),
     ],
 )
