@@ -14,6 +14,7 @@ from pillion.http.codec import (
     CHUNKED,
     NEED_DATA,
     NONE,
+    UNBOUNDED,
     BodyEncoder,
     CodecError,
     End,
@@ -98,7 +99,7 @@ class BlockingClient:
         self._address = address
         self._host = host
         self._timeout_s = timeout_s
-        self._limits = limits or Limits()
+        self._limits = limits or Limits(body_bytes=UNBOUNDED)  # streams have no end
         self._sock: socket.socket | None = None
         self._parser: ResponseParser | None = None
         self._busy = False

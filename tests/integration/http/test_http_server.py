@@ -374,6 +374,39 @@ def test_an_answer_that_is_no_http_becomes_500(response: Response) -> None:
     run(main())
 
 
+@pytest.mark.parametrize("path", [b"/sync", b"/async"])
+def test_a_handler_that_answers_with_something_else_is_reported(path: bytes) -> None:
+    async def nothing() -> None:
+        return None
+
+    def handler(request: Request) -> "Response | Awaitable[Response]":
+        return nothing() if request.path == "/async" else None  # type: ignore[return-value]
+
+    async def main() -> None:
+        async with serving(handler) as site:
+            client = await site.unix()
+            for _ in range(2):
+                assert (await client.get(GET.replace(b"/ ", path + b" "))).status == 500
+            assert all(isinstance(error, TypeError) for error in site.errors)
+            await client.close()
+
+    run(main())
+
+
+def test_a_large_answer_arrives_whole() -> None:
+    body = os.urandom(3 << 20)
+
+    async def main() -> None:
+        async with serving(lambda _: Response(200, [], body)) as site:
+            client = await site.tcp()
+            client.send(GET * 3)
+            for _ in range(3):
+                assert (await client.answer()).body == body
+            await client.close()
+
+    run(main())
+
+
 @pytest.mark.parametrize("status", [204, 304])
 def test_answers_without_a_body_keep_the_connection(status: int) -> None:
     async def main() -> None:

@@ -247,6 +247,27 @@ def test_a_fresh_connection_is_not_handed_over_before_its_first_answer() -> None
     run(main())
 
 
+def test_a_connection_that_stays_silent_is_passed_on_at_the_deadline() -> None:
+    async def main() -> None:
+        successor = Server(hello, ServerLimits())
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        receiver = asyncio.create_task(HandoverReceiver(theirs, successor.adopt).run())
+        async with serving(hello) as site:
+            client = await site.tcp()
+            await until(lambda: site.server.counters.open == 1)
+            drained = await site.server.drain(0.1, ours)
+            assert (drained.handed, drained.closed, drained.cut) == (1, 0, 0)
+            assert (await receiver).complete
+            assert (await client.get()).status == 200
+            assert successor.counters.requests == 1
+            await client.close()
+        await successor.close()
+        ours.close()
+        theirs.close()
+
+    run(main())
+
+
 @pytest.mark.parametrize("kind", [socket.SOCK_SEQPACKET, socket.SOCK_STREAM])
 def test_the_sender_waits_for_a_receiver_that_is_behind(kind: socket.SocketKind) -> None:
     async def main() -> None:

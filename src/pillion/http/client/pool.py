@@ -7,7 +7,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from pillion.http.codec import Limits
+from pillion.http.codec import UNBOUNDED, Limits
 
 from .errors import ConnectError, Timeout
 from .wire import Wire
@@ -31,7 +31,8 @@ class ClientLimits:
     """An idle connection is given up before the server does so (Node.js: 5 s)."""
     max_origins: int = 256
     """With idle connections; the one longest out of use is forgotten above it."""
-    codec: Limits = field(default_factory=Limits)
+    codec: Limits = field(default_factory=lambda: Limits(body_bytes=UNBOUNDED))
+    """Bodies are bounded by whoever reads them: streams have no end."""
 
 
 @dataclass(slots=True)

@@ -16,6 +16,10 @@ CLOSE: Final = -2  # the body ends with the connection (answers only, RFC 9112 s
 NONE: Final = -3  # no body, and no header field that says so: 1xx, 204, 304 without a length
 
 
+UNBOUNDED: Final = 1 << 62
+"""A body limit for those who count what they read themselves."""
+
+
 class CodecError(Exception):
     """A message that cannot be read, or must not be written.
 

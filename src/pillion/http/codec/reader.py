@@ -136,6 +136,8 @@ class MessageReader:
         try:
             if self._state == _HEAD:
                 if self._pos == len(self._data) and not self._pending:
+                    self._data = b""  # an idle connection holds on to nothing
+                    self._pos = 0
                     if not self._eof:
                         return NEED_DATA
                     self._state = _CLOSED

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 FRESH, IDLE, HEAD, QUEUED, BUSY, BLOCKED, LINGER, GONE = range(8)
 _LINGER_BYTES = 1 << 20
+_COPIED_BYTES = 16384  # above it a second write is cheaper than a copy
 
 
 class Connection(asyncio.Protocol):
@@ -213,9 +214,7 @@ class Connection(asyncio.Protocol):
             result = self._answer_to(error, request)
         if isinstance(result, Response) and isinstance(result.body, bytes):
             return self._answer(request, result, result.body)
-        self._task = server.loop.create_task(
-            self._run(request, result), name=f"{server.name} {head.method} {path[:64]}"
-        )
+        self._task = server.start(self._run(request, result), f"{head.method} {path[:64]}")
         server.counters.busy += 1
         return False
 
@@ -225,6 +224,8 @@ class Connection(asyncio.Protocol):
             if not isinstance(result, Response):
                 try:
                     result = await result
+                    if not isinstance(result, Response):
+                        raise TypeError(f"a handler answers with {result!r}, not a Response")
                 except Exception as error:  # noqa: BLE001 - as above
                     result = self._answer_to(error, request)
             if isinstance(result.body, bytes):
@@ -276,7 +277,13 @@ class Connection(asyncio.Protocol):
         except CodecError as error:
             return self._answer_invalid(request, error)
         self._count(response.status)
-        self.write(head if request.method == "HEAD" else head + body)
+        if request.method == "HEAD":
+            body = b""
+        if length > _COPIED_BYTES:
+            self.write(head)
+            self.write(body)
+        else:
+            self.write(head + body)
         return self._finish(keep)
 
     def _answer_invalid(self, request: Request, error: CodecError) -> bool:
@@ -420,6 +427,11 @@ class Connection(asyncio.Protocol):
             and not transport.is_closing()
             and not transport.get_write_buffer_size()
         )
+
+    @property
+    def silent(self) -> bool:
+        """Whether it was accepted, and no byte has come."""
+        return self.state == FRESH and not self.parser.buffered and not self._eof
 
     def descriptor(self) -> int:
         """Return the file descriptor, for a hand-over."""

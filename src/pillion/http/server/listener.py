@@ -5,7 +5,7 @@ import contextlib
 import errno
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from email.utils import formatdate
 
@@ -17,6 +17,8 @@ from .limits import ServerLimits
 from .messages import Handler, Peer, Request
 
 _ACCEPTS_IN_A_ROW = 64
+_SWEPT_IN_A_ROW = 500
+_LAST_WRITES_S = 1.0
 _EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 OnError = Callable[[BaseException, Request | None], None]
@@ -94,6 +96,7 @@ class Server:
         self._connections: dict[Connection, None] = {}
         self._sweeper: asyncio.TimerHandle | None = None
         self._changed = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
 
     # Accepting.
 
@@ -210,6 +213,13 @@ class Server:
         if self._on_error is not None:
             self._on_error(error, request)
 
+    def start(self, work: Coroutine[None, None, None], name: str) -> asyncio.Task[None]:
+        """Start a handler's task, and own it until it ends."""
+        task = self.loop.create_task(work, name=f"{self.name} {name}")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
     # Timeouts.
 
     def _sweep_later(self) -> None:
@@ -221,11 +231,18 @@ class Server:
         self._sweeper = None
         self.tick += 1
         self._exhausted = False
-        for connection in list(self._connections):
-            connection.sweep(self.tick)
         if self._sockets:
             self._watch()
-        if self._connections:
+        self._sweep_some(list(self._connections))
+
+    def _sweep_some(self, connections: list[Connection]) -> None:
+        """Look at some connections, and let others run before the rest: no callback is long."""
+        for connection in connections[-_SWEPT_IN_A_ROW:]:
+            connection.sweep(self.tick)
+        del connections[-_SWEPT_IN_A_ROW:]
+        if connections:
+            self.loop.call_soon(self._sweep_some, connections)
+        elif self._connections:
             self._sweep_later()
 
     # Ending.
@@ -236,7 +253,8 @@ class Server:
         With `handover`, connections are passed to the successor as soon as they are idle: at once,
         or after the answer under way. Without it (or when nobody takes them), the next answer on
         each carries Connection: close, and we wait for the client to close; those still idle at
-        the deadline are closed. What is busy, or has not asked anything yet, is cut there.
+        the deadline are closed. A connection that has not asked anything yet counts as busy: it is
+        waited for, and at the deadline passed on if possible. What is still busy then is cut.
         """
         deadline = self.loop.time() + deadline_s
         self.pause_accepting()
@@ -262,17 +280,22 @@ class Server:
                     await self._changed.wait()
             except TimeoutError:
                 break
-        cut = self._cut()
         if sender is not None:
             with contextlib.suppress(HandoverError, TimeoutError):
-                async with asyncio.timeout(1.0):
+                async with asyncio.timeout(_LAST_WRITES_S):
+                    handed += await self._hand_over(sender, fresh=True)
                     await sender.end(handed)
+        cut = self._cut()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_LAST_WRITES_S):
+                await self._gone()
         return Drained(handed, max(0, at_start - handed - cut), cut)
 
-    async def _hand_over(self, sender: HandoverSender) -> int:
+    async def _hand_over(self, sender: HandoverSender, *, fresh: bool = False) -> int:
+        """Pass on what is idle; with `fresh` also those that have not asked anything yet."""
         handed = 0
         for connection in list(self._connections):
-            if not connection.idle:
+            if not connection.idle and not (fresh and connection.silent):
                 continue
             # What arrives from now on stays in the kernel, and goes along.
             connection.pause_reading()
@@ -304,12 +327,17 @@ class Server:
             await asyncio.wait(set(self._opening), timeout=1.0)
         for connection in list(self._connections):
             connection.abort()
-        while self._connections:
-            self._changed.clear()
-            await self._changed.wait()
+        await self._gone()
+        if self._tasks:
+            await asyncio.wait(set(self._tasks), timeout=_LAST_WRITES_S)
         if self._sweeper is not None:
             self._sweeper.cancel()
             self._sweeper = None
+
+    async def _gone(self) -> None:
+        while self._connections:
+            self._changed.clear()
+            await self._changed.wait()
 
 
 def _date_line() -> bytes:
