@@ -12,6 +12,12 @@ COMPILED: list[str] = [
     "src/pillion/http/codec/reader.py",
     "src/pillion/http/codec/requests.py",
     "src/pillion/http/codec/responses.py",
+    "src/pillion/logs/facts.py",
+    "src/pillion/logs/jsonline.py",
+    "src/pillion/logs/lines.py",
+    "src/pillion/logs/protobuf.py",
+    "src/pillion/logs/recognise.py",
+    "src/pillion/logs/times.py",
 ]
 
 

@@ -11,8 +11,7 @@ from __future__ import annotations
 import msgspec
 
 from pillion.logs.facts import Facts, set_trace
-from pillion.logs.severity import BY_NAME
-from pillion.logs.severity import from_number as severity_from_number
+from pillion.logs.severity import BY_LEVELNO, BY_NAME, BY_NUMBER
 from pillion.logs.times import TimeParser
 from pillion.logs.times import from_number as time_from_number
 
@@ -125,25 +124,23 @@ def read_json(facts: Facts, data: bytes, times: TimeParser, arrival_ns: int) -> 
         rest[event_key] = event
     if trace:
         _set_trace(facts, trace, span)
-    if facts.severity == 0 and "levelno" in rest and isinstance(rest["levelno"], int):
-        facts.severity = severity_from_number(rest["levelno"])
+    if facts.severity == 0 and isinstance(levelno := rest.get("levelno"), int):
+        facts.severity = BY_LEVELNO.get(levelno, 0)
     if message is not None:
-        facts.body = message.encode("utf-8", "backslashreplace")
+        facts.body = message.encode()
     facts.attributes = rest
     return True
 
 
 def _level(facts: Facts, value: object) -> bool:
     if isinstance(value, str):
-        text = value.encode("utf-8", "backslashreplace")
+        text = value.encode()
         number = BY_NAME.get(text)
         if number is None:
             number = BY_NAME.get(text.strip().lower(), 0)
         facts.level = text
-    elif isinstance(value, (int, float)) and not isinstance(value, bool):
-        number = severity_from_number(value)
-        if number:
-            facts.level = str(value).encode()
+    elif isinstance(value, (int, float)) and not isinstance(value, bool) and value in BY_NUMBER:
+        number, facts.level = BY_NUMBER[int(value)]
     else:
         return False
     facts.severity = number

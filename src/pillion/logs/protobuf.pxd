@@ -5,7 +5,7 @@ from pillion.logs.facts cimport Facts
 from pillion.logs.lines cimport Line, Loss
 from pillion.logs.recognise cimport Recogniser
 
-cdef object _TIMES, _ONE_TIME, _DOUBLE, _FIXED32
+cdef object _DOUBLE, _FIXED32
 cdef bytes _CUT
 cdef int _DEEPEST, _MOST_ATTRIBUTES
 
@@ -14,7 +14,7 @@ cdef int _DEEPEST, _MOST_ATTRIBUTES
 cdef class ProtobufRecords:
     cdef bytes _constant
     cdef str _stream
-    cdef bytearray _data
+    cdef bytearray _data, _own
     cdef readonly Py_ssize_t count
 
     cpdef bytes take(self)
@@ -23,8 +23,8 @@ cdef class ProtobufRecords:
     cpdef Py_ssize_t fill(self, list items, Py_ssize_t at, Recogniser recogniser, Py_ssize_t size,
                           Py_ssize_t count) except -1
 
-    @cython.locals(body=bytes, size=Py_ssize_t, value_size=Py_ssize_t, record_size=Py_ssize_t, rest=bytes,
-                   data=bytearray, level=bytes, length=Py_ssize_t)
+    @cython.locals(body=bytes, size=Py_ssize_t, value_size=Py_ssize_t, record_size=Py_ssize_t,
+                   data=bytearray, own=bytearray, level=bytes, length=Py_ssize_t)
     cpdef add(self, Facts facts, int64_t offset, int64_t time_ns, bint cut)
 
     @cython.locals(size=Py_ssize_t, level=bytes)
@@ -35,6 +35,8 @@ cdef class ProtobufRecords:
 cdef Py_ssize_t varint_size(int64_t value)
 
 cdef put_varint(bytearray data, int64_t value)
+
+cdef put_fixed64(bytearray data, int64_t value)
 
 cpdef bytes valid_utf8(bytes data)
 
@@ -48,5 +50,6 @@ cpdef bytes key_value(str key, object value)
 @cython.locals(out=bytearray)
 cdef bytes _any(object value, int depth)
 
-@cython.locals(parts=list, dropped=bytearray)
-cdef bytes _attributes(object attributes)
+@cython.locals(count=Py_ssize_t, name=bytes, name_size=Py_ssize_t, text=bytes, size=Py_ssize_t,
+               value_size=Py_ssize_t)
+cdef _put_attributes(bytearray out, dict attributes)

@@ -26,8 +26,6 @@ CONTENT_TYPE = "application/x-protobuf"
 _DEEPEST = 8
 _MOST_ATTRIBUTES = 128
 
-_TIMES = struct.Struct("<BQBQ").pack
-_ONE_TIME = struct.Struct("<BQ").pack
 _DOUBLE = struct.Struct("<Bd").pack
 _FIXED32 = struct.Struct("<BI").pack
 
@@ -44,6 +42,8 @@ class ProtobufRecords:
             _field(0x32, key_value(key, value)) for key, value in attributes.items()
         )
         self._data = bytearray()
+        # The attributes of one record, whose size has to be known before it is written.
+        self._own = bytearray()
         self.count = 0
 
     @property
@@ -80,18 +80,20 @@ class ProtobufRecords:
         size = len(body)
         value_size = 1 + varint_size(size) + size
         record_size = self._record_size(facts, offset, cut, value_size)
-        rest = b""
         attributes = facts.attributes
+        own = self._own
         if attributes:
-            rest = _attributes(attributes)
-            record_size += len(rest)
+            own.clear()
+            _put_attributes(own, attributes)
+            record_size += len(own)
         data = self._data
         data.append(0x12)
         put_varint(data, record_size)
         if facts.time_ns:
-            data += _TIMES(0x09, facts.time_ns, 0x59, time_ns)
-        else:
-            data += _ONE_TIME(0x59, time_ns)
+            data.append(0x09)
+            put_fixed64(data, facts.time_ns)
+        data.append(0x59)
+        put_fixed64(data, time_ns)
         if facts.severity:
             data.append(0x10)
             data.append(facts.severity)
@@ -116,7 +118,8 @@ class ProtobufRecords:
         put_varint(data, offset)
         if cut:
             data += _CUT
-        data += rest
+        if attributes:
+            data += own
         if facts.trace:
             if facts.flags:
                 data += _FIXED32(0x45, facts.flags)
@@ -168,6 +171,13 @@ def put_varint(data: bytearray, value: int) -> None:
     data.append(value)
 
 
+def put_fixed64(data: bytearray, value: int) -> None:
+    """Append a non-negative `value` as eight bytes, little-endian."""
+    for _ in range(8):
+        data.append(value & 255)
+        value >>= 8
+
+
 def valid_utf8(data: bytes) -> bytes:
     """Return `data` as valid UTF-8: what is not becomes `\\xNN`, so that nothing is guessed or lost."""
     try:
@@ -186,7 +196,10 @@ def _field(tag: int, data: bytes) -> bytes:
 
 
 def _text(value: str) -> bytes:
-    return value.encode("utf-8", "backslashreplace")
+    try:
+        return value.encode()
+    except UnicodeEncodeError:  # half of a surrogate pair
+        return value.encode("utf-8", "backslashreplace")
 
 
 def key_value(key: str, value: object) -> bytes:
@@ -234,17 +247,34 @@ def _any(value: object, depth: int) -> bytes:
     return _field(0x0A, _text(str(value)))
 
 
-def _attributes(attributes: Mapping[str, object]) -> bytes:
-    """The attributes of one record, and how many of them were left out."""
-    parts: list[bytes] = []
+def _put_attributes(out: bytearray, attributes: Mapping[str, object]) -> None:
+    """Append the attributes of one record, and how many of them were left out."""
+    count = 0
     for key, value in attributes.items():
-        if len(parts) == _MOST_ATTRIBUTES:
-            dropped = bytearray(b"\x38")
-            put_varint(dropped, len(attributes) - len(parts))
-            parts.append(bytes(dropped))
-            break
-        parts.append(_field(0x32, key_value(key, value)))
-    return b"".join(parts)
+        if count == _MOST_ATTRIBUTES:
+            out.append(0x38)
+            put_varint(out, len(attributes) - count)
+            return
+        count += 1  # noqa: SIM113 # compiled, this is a C number
+        name = _text(key)
+        name_size = len(name)
+        # Text is what most values are; it is written without a bytes object for each of the messages around it.
+        text = _text(value) if isinstance(value, str) else _any(value, 0)
+        size = len(text)
+        value_size = 1 + varint_size(size) + size if isinstance(value, str) else size
+        out.append(0x32)
+        put_varint(
+            out, 2 + varint_size(name_size) + name_size + varint_size(value_size) + value_size
+        )
+        out.append(0x0A)
+        put_varint(out, name_size)
+        out += name
+        out.append(0x12)
+        put_varint(out, value_size)
+        if isinstance(value, str):
+            out.append(0x0A)
+            put_varint(out, size)
+        out += text
 
 
 def request(groups: Sequence[tuple[Mapping[str, object], Sequence[tuple[str, bytes]]]]) -> bytes:

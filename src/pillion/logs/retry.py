@@ -6,7 +6,6 @@ OTLP specification, "OTLP/HTTP Response", "Retryable Response Codes" and "OTLP/H
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -24,6 +23,9 @@ def retry_after_s(value: str, now_s: float) -> float | None:
     text = value.strip()
     if text.isascii() and text.isdigit():
         return min(float(text), LONGEST_RETRY_AFTER_S)
+    # Rare, and the import costs memory that a shipper otherwise does not need.
+    from email.utils import parsedate_to_datetime
+
     try:
         moment = parsedate_to_datetime(text)
     except ValueError:

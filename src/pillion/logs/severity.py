@@ -69,19 +69,17 @@ SYSLOG_TEXT = (b"emerg", b"alert", b"crit", b"err", b"warning", b"notice", b"inf
 _SHORT = ("TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL")
 
 
-def from_number(level: float) -> int:
-    """Return the severity of a numeric level: syslog's 0 to 7 (GELF), or pino's, bunyan's and Python's 10 to 60.
-
-    0 when it is neither. pino and bunyan count trace 10, debug 20, info 30, warn 40, error 50, fatal 60.
-    """
-    if level != int(level):
-        return 0
-    level = int(level)
-    if 0 <= level <= 7:
-        return SYSLOG[level]
-    if 10 <= level < 70:
-        return (TRACE, DEBUG, INFO, WARN, ERROR, FATAL)[level // 10 - 1]
-    return 0
+# Numeric levels: syslog's 0 to 7 (GELF), and the tens of pino, bunyan and Python's levelno; with the number as text.
+# pino and bunyan count trace 10, debug 20, info 30, warn 40, error 50, fatal 60.
+BY_NUMBER: dict[int, tuple[int, bytes]] = {
+    **{code: (number, str(code).encode()) for code, number in enumerate(SYSLOG)},
+    **{
+        level: ((TRACE, DEBUG, INFO, WARN, ERROR, FATAL)[level // 10 - 1], str(level).encode())
+        for level in range(10, 70)
+    },
+}
+# Python's levelno: debug 10, info 20, warning 30, error 40, critical 50.
+BY_LEVELNO: dict[int, int] = {10: DEBUG, 20: INFO, 30: WARN, 40: ERROR, 50: FATAL}
 
 
 def from_text(text: str) -> int:

@@ -39,6 +39,7 @@ IDLE_S = 1.0
 MEASURE_S = 1.0
 READ_ATTEMPTS = 10
 POSITIONS_EVERY_S = 0.1
+POSITIONS_AGAIN_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +114,7 @@ class Shipping:
         self._retiring = False
         self._loop = asyncio.get_running_loop()
         self._ended = asyncio.Event()
+        self._moved = asyncio.Event()
 
     @property
     def lag_bytes(self) -> dict[str, int]:
@@ -144,11 +146,12 @@ class Shipping:
     async def write_positions(self) -> None:
         """Write positions as they move, not more often than every 100 ms; never ends by itself."""
         while True:
+            await self._moved.wait()
+            self._moved.clear()
+            if self.positions.dirty and not await self._write_positions():
+                await asyncio.sleep(POSITIONS_AGAIN_S)
+                self._moved.set()
             await asyncio.sleep(POSITIONS_EVERY_S)
-            if self.positions.dirty:
-                await self._write_positions()
-                if self.positions.dirty:
-                    await asyncio.sleep(1.0)  # the disk refused
 
     async def stop(self, grace_s: float) -> bool:
         """Ship what is there to the present end, within `grace_s` seconds; False when something was left."""
@@ -183,7 +186,7 @@ class Shipping:
         self.positions.unlock()
         return settled
 
-    async def _write_positions(self) -> None:
+    async def _write_positions(self) -> bool:
         contents = self.positions.encode()
         failing = self.positions.error != ""
         written = await self._loop.run_in_executor(self._executor, self.positions.write, contents)
@@ -194,6 +197,7 @@ class Shipping:
                 "and what is shipped meanwhile is shipped again after a restart",
                 {"sink": self.sink.name},
             )
+        return written
 
     async def _pass(self) -> bool:
         """Read one block of each stream and take it; False when there was nothing."""
@@ -345,6 +349,7 @@ class Shipping:
             elif self._files is not None:
                 self._files.acknowledge(key[1], end, self.positions)
         self.positions.advance(of_streams)
+        self._moved.set()
 
     def _gap(self, feed: Feed, gap: Gap) -> None:
         stream = feed.stream

@@ -47,3 +47,7 @@ cdef class TimeParser:
     cdef int64_t _local_offset(self, int64_t arrival_ns) except? -1
 
     cdef int64_t _plausible(self, int64_t time_ns, int64_t arrival_ns)
+
+
+@cython.locals(whole=int64_t, time_ns=int64_t)
+cpdef int64_t from_number(double value, int64_t arrival_ns) except -1

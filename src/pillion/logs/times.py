@@ -240,14 +240,14 @@ class TimeParser:
 
 def from_number(value: float, arrival_ns: int) -> int:
     """Return a number as a time: seconds, milli-, micro- or nanoseconds by its magnitude; 0 when not plausible."""
-    if value != value or value <= 1e8 or value >= 1e19:  # NaN
+    if not 1e8 < value < 1e19:
         return 0
     if value < 1e11:
         # Whole and fraction apart: a double holds no nanoseconds of today.
         whole = int(value)
-        time_ns = whole * _NS + round((value - whole) * 1e6) * 1000
+        time_ns = whole * _NS + int((value - whole) * 1e6 + 0.5) * 1000
     elif value < 1e14:
-        time_ns = round(value * 1000) * 1000
+        time_ns = int(value * 1000 + 0.5) * 1000
     elif value < 1e17:
         time_ns = int(value) * 1000
     else:
