@@ -21,7 +21,7 @@ def test_the_demo_runs_by_itself_and_ends_well() -> None:
         timeout=170,
         check=False,
     )
-    assert (done.returncode, done.stderr) == (0, ""), done.stdout[-4000:]
+    assert (done.returncode, done.stderr) == (0, ""), f"{done.stderr}\n{done.stdout[-4000:]}"
     for promised in (
         "storefront itself did not notice",
         "$ pillion upgrade --instance storefront",

@@ -36,9 +36,9 @@ sub answer {
 
 sub serve {
     my ($client) = @_;
-    local $SIG{ALRM} = sub { die "the client was too slow\n" };
-    alarm 5;
-    my $request = <$client> // '';
+    my $request = <$client>;
+    # Whoever only looks whether the port is open says nothing.
+    return unless defined $request;
     my ($method, $path) = $request =~ m{^(\w+) (\S+) HTTP/1\.[01]\r?\n};
     return answer($client, 400, 'Bad Request', "{}\n") unless defined $path;
     my %header;
@@ -49,7 +49,6 @@ sub serve {
     my $body = '';
     my $length = $header{'content-length'} || 0;
     read $client, $body, $length > 65536 ? 65536 : $length;
-    alarm 0;
 
     return answer($client, 200, 'OK', "{\"status\":\"ok\",\"charged\":$charged,\"declined\":$declined}\n") if $path eq '/healthz';
     return answer($client, 404, 'Not Found', "{\"error\":\"not found\"}\n") unless $method eq 'POST' && $path eq '/charge';
@@ -81,10 +80,17 @@ say_json('info', 'billing is ready', port => $port, perl => "$^V");
 # The wait is bounded, so that a TERM between the question and the wait is not overheard.
 my $readable = '';
 vec($readable, fileno $listener, 1) = 1;
+$SIG{ALRM} = 'IGNORE';
 until ($stopping) {
     next unless select(my $ready = $readable, undef, undef, 0.2) > 0;
     my $client = $listener->accept or next;
-    eval { serve($client); 1 } or say_json('error', "cannot serve: $@");
+    eval {
+        local $SIG{ALRM} = sub { die "the client was too slow\n" };
+        alarm 5;
+        serve($client);
+        1;
+    } or say_json('error', "cannot serve: $@");
+    alarm 0;
     close $client;
 }
 say_json('info', 'billing ends', charged => $charged, declined => $declined, cents => $cents_total);
