@@ -17,11 +17,13 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any, Self
 
+import pytest
+
 from pillion.http.blocking import BlockingClient
 from pillion.keeper.places import take_lock
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
     from types import TracebackType
 
@@ -277,6 +279,13 @@ class KeeperPeer:
         if self._operators is not None:
             self._operators.shutdown(socket.SHUT_RDWR)
             self._operators.close()
+
+
+@pytest.fixture
+def keeper(tmp_path: Path) -> Iterator[KeeperPeer]:
+    """An instance without a keeper of its own, ready to start agents."""
+    with KeeperPeer(tmp_path) as peer:
+        yield peer
 
 
 def component(name: str, **facts: object) -> Message:
