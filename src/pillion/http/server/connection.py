@@ -442,6 +442,7 @@ class Connection(asyncio.Protocol):
     def abort(self) -> None:
         """Drop the connection at once; after a hand-over, only our descriptor of it."""
         if self._transport is not None:
+            self.state = GONE
             self._transport.abort()
 
     def close(self) -> None:

@@ -11,7 +11,7 @@ from email.utils import formatdate
 
 from pillion.http.handover import HandoverError, HandoverSender
 
-from .connection import IDLE, LINGER, Connection
+from .connection import GONE, IDLE, LINGER, Connection
 from .counters import Counters
 from .limits import ServerLimits
 from .messages import Handler, Peer, Request
@@ -314,7 +314,7 @@ class Server:
         for connection in list(self._connections):
             if connection.state in (IDLE, LINGER):
                 connection.close()
-            else:
+            elif connection.state != GONE:
                 cut += 1
                 connection.abort()
         return cut
