@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -26,7 +28,7 @@ from pillion.logs.records import rfc3339
 from pillion.model.event import Event
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+    from collections.abc import Iterable
 
     from pillion.api.context import Context
     from pillion.http.server import Request, Response
@@ -129,33 +131,40 @@ async def _live(
     last = present[-1][0] if present else None
     if last is not None:
         search = replace(search, since_ns=last.time_ns)
-    async for record in follow(state_dir, search):
-        if last is not None and (record.run, record.offset) <= (last.run, last.offset):
-            continue
-        event = event_of(record)
-        if event is not None and wanted.matches(event):
-            yield record, event
+    source = follow(state_dir, search)
+    assert isinstance(source, AsyncGenerator)
+    async with aclosing(source):
+        async for record in source:
+            if last is not None and (record.run, record.offset) <= (last.run, last.offset):
+                continue
+            event = event_of(record)
+            if event is not None and wanted.matches(event):
+                yield record, event
 
 
-async def _each(events: list[Event]) -> AsyncIterator[bytes]:
+async def _each(events: list[Event]) -> AsyncGenerator[bytes, None]:
     for event in events:
         yield _encoder.encode(event)
 
 
 async def _lines(
-    pairs: AsyncIterator[tuple[Record, Event] | None],
-) -> AsyncIterator[bytes]:
-    async for pair in pairs:
-        if pair is not None:
-            yield _encoder.encode(pair[1])
+    pairs: AsyncGenerator[tuple[Record, Event] | None, None],
+) -> AsyncGenerator[bytes, None]:
+    async with aclosing(pairs):
+        async for pair in pairs:
+            if pair is not None:
+                yield _encoder.encode(pair[1])
 
 
 async def _blocks(
-    pairs: AsyncIterator[tuple[Record, Event] | None],
-) -> AsyncIterator[bytes]:
-    async for pair in pairs:
-        if pair is None:
-            yield COMMENT
-        else:
-            record, event = pair
-            yield event_block(event.kind, _encoder.encode(event), f"{record.run}:{record.offset}")
+    pairs: AsyncGenerator[tuple[Record, Event] | None, None],
+) -> AsyncGenerator[bytes, None]:
+    async with aclosing(pairs):
+        async for pair in pairs:
+            if pair is None:
+                yield COMMENT
+            else:
+                record, event = pair
+                yield event_block(
+                    event.kind, _encoder.encode(event), f"{record.run}:{record.offset}"
+                )

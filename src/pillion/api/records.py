@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import aclosing
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -24,7 +25,7 @@ from pillion.logs.query import APP_STREAMS, Query, follow, matcher, query
 from pillion.logs.severity import from_text
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncGenerator, Iterator
 
     from pillion.api.context import Context
     from pillion.http.server import Request
@@ -80,7 +81,7 @@ def wanted_records(request: Request) -> Query:
     )
 
 
-async def _in_steps(records: Iterator[Record]) -> AsyncIterator[bytes]:
+async def _in_steps(records: Iterator[Record]) -> AsyncGenerator[bytes, None]:
     while step := await asyncio.to_thread(_step, records):
         for line in step:
             yield line
@@ -90,19 +91,21 @@ def _step(records: Iterator[Record]) -> list[bytes]:
     return [record.to_json() for record in islice(records, _STEP)]
 
 
-async def _lines(records: AsyncIterator[Record | None]) -> AsyncIterator[bytes]:
-    async for record in records:
-        if record is not None:
-            yield record.to_json()
+async def _lines(records: AsyncGenerator[Record | None, None]) -> AsyncGenerator[bytes, None]:
+    async with aclosing(records):
+        async for record in records:
+            if record is not None:
+                yield record.to_json()
 
 
-async def _blocks(records: AsyncIterator[Record | None]) -> AsyncIterator[bytes]:
-    async for record in records:
-        if record is None:
-            yield COMMENT
-        else:
-            identity = f"{record.run}:{record.stream}:{record.offset}"
-            yield event_block("record", record.to_json(), identity)
+async def _blocks(records: AsyncGenerator[Record | None, None]) -> AsyncGenerator[bytes, None]:
+    async with aclosing(records):
+        async for record in records:
+            if record is None:
+                yield COMMENT
+            else:
+                identity = f"{record.run}:{record.stream}:{record.offset}"
+                yield event_block("record", record.to_json(), identity)
 
 
 def _bad(detail: str) -> RefusedError:

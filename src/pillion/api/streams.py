@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import TYPE_CHECKING, TypeVar
 
 from pillion.api.problems import problem
@@ -33,18 +34,18 @@ def too_many(context: Context) -> Response | None:
     return problem(503, detail, headers=[(b"retry-after", b"5")])
 
 
-def stream_answer(context: Context, body: AsyncIterator[bytes], media: str) -> Response:
+def stream_answer(context: Context, body: AsyncGenerator[bytes, None], media: str) -> Response:
     """An answer of `media` that is sent as `body` yields, and counted while it runs."""
     fields = [(b"content-type", media.encode()), (b"cache-control", b"no-store")]
     return Response(200, fields, _counted(context, body))
 
 
-def ndjson_answer(context: Context, lines: AsyncIterator[bytes]) -> Response:
+def ndjson_answer(context: Context, lines: AsyncGenerator[bytes, None]) -> Response:
     """One JSON object per line."""
     return stream_answer(context, _ended(lines), NDJSON)
 
 
-def event_stream_answer(context: Context, blocks: AsyncIterator[bytes]) -> Response:
+def event_stream_answer(context: Context, blocks: AsyncGenerator[bytes, None]) -> Response:
     """Server-sent events; `blocks` are complete, with their empty line."""
     return stream_answer(context, blocks, EVENT_STREAM)
 
@@ -57,7 +58,7 @@ def event_block(kind: str, data: bytes, identity: str = "") -> bytes:
 
 async def until_closing(
     source: AsyncIterator[T], closing: asyncio.Event, idle_s: float | None = None
-) -> AsyncIterator[T | None]:
+) -> AsyncGenerator[T | None, None]:
     """Yield what `source` yields until `closing` is set; None after every `idle_s` seconds of silence."""
     stop = asyncio.ensure_future(closing.wait())
     following: asyncio.Task[T] | None = None
@@ -97,15 +98,20 @@ class _End(Exception):
     """The source has ended."""
 
 
-async def _ended(lines: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    async for line in lines:
-        yield line + b"\n"
+async def _ended(lines: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+    async with aclosing(lines):
+        async for line in lines:
+            yield line + b"\n"
 
 
-async def _counted(context: Context, body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+async def _counted(
+    context: Context, body: AsyncGenerator[bytes, None]
+) -> AsyncGenerator[bytes, None]:
     context.streams += 1
     try:
-        async for piece in body:
-            yield piece
+        # Closed from the outside in, at once: a client that has left keeps no file open until the collector comes.
+        async with aclosing(body):
+            async for piece in body:
+                yield piece
     finally:
         context.streams -= 1

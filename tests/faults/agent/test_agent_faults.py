@@ -142,6 +142,24 @@ def test_a_client_that_does_not_read_its_stream_hinders_nobody(keeper: KeeperPee
     )
 
 
+def test_clients_that_leave_their_streams_leave_nothing_open(keeper: KeeperPeer) -> None:
+    Spool(str(keeper.state_dir), stream="stdout").write(b"line\n")
+    Spool(str(keeper.state_dir), stream="events").write(b'{"time": "t", "kind": "started"}\n')
+    child = keeper.start()
+    # Only what following takes for good (a thread's, the event loop's own) is there afterwards.
+    counts = []
+    for _ in range(3):
+        for path in ("/v1/logs?follow", "/v1/events?follow"):
+            with keeper.unix() as client, client.request("GET", path) as answer:
+                assert next(iter(answer))
+        child.wait_for("heartbeat", lambda m: m["stats"]["http_connections"] == 0)
+        with child.heard:
+            child.said.clear()
+        child.wait_for("heartbeat", lambda m: m["stats"]["http_connections"] == 0)
+        counts.append(len(os.listdir(f"/proc/{child.pid}/fd")))
+    assert counts[0] == counts[1] == counts[2]
+
+
 def test_out_of_descriptors_it_waits_and_recovers(keeper: KeeperPeer) -> None:
     child = keeper.start()
     open_now = len(os.listdir(f"/proc/{child.pid}/fd"))
