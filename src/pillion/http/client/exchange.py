@@ -260,8 +260,9 @@ class Client:
     async def _event(
         self, origin: Origin, wire: Wire, deadline: float | None
     ) -> ResponseHead | bytes | End:
+        until = self._until(deadline)
         try:
-            async with asyncio.timeout_at(self._until(deadline)):
+            async with asyncio.timeout_at(until):
                 return await wire.event()
         except CodecError as error:
             raise ProtocolError(f"{origin}: {error.reason}") from error
