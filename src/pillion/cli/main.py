@@ -110,6 +110,11 @@ def main(argv: Sequence[str]) -> int:
         # The reader (head, less) has seen enough; what is buffered must not complain at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC), sys.stdout.fileno())
         return FAILED
+    except OSError as error:
+        where = f" {error.filename}" if error.filename else ""
+        what = error.strerror or str(error)
+        sys.stderr.write(f"pillion: cannot go on:{where} {what}; is it yours to read and write?\n")
+        return FAILED
     except KeyboardInterrupt:
         return 130
 
