@@ -19,10 +19,11 @@ DROP_OLDEST = "drop_oldest"
 DROP_NEWEST = "drop_newest"
 BLOCK = "block"
 
-# Table: magic, slab count, next offset, dropped bytes; then per slab: sequence (0: free), first offset, used, written, sealed.
+# Table: magic, slab count, next offset, dropped bytes; then per slab: sequence (0: free), offset behind its last chunk, used, written,
+# sealed, and what had been dropped when it was opened: taking a slab from its old bytes and counting them is one store.
 _HEAD = struct.Struct("<QQQQ")
-_ENTRY = struct.Struct("<QQQQQ")
-_MAGIC = 0x474E4952_4E4F4C50
+_ENTRY = struct.Struct("<QQQQQQ")
+_MAGIC = 0x324E4952_4E4F4C50
 # A slab with less room than this is sealed: reads of a few bytes would cost more in headers than they bring.
 _MIN_ROOM = 4096
 # Slabs kept in memory after a burst; the pages of the rest go back to the kernel when the ring is empty.
@@ -43,15 +44,16 @@ def _table_bytes(slabs: int) -> int:
 
 
 class _Slab:
-    __slots__ = ("first", "index", "sealed", "sequence", "used", "written")
+    __slots__ = ("dropped", "end", "index", "sealed", "sequence", "used", "written")
 
     def __init__(self, index: int) -> None:
         self.index = index
         self.sequence = 0
-        self.first = 0
+        self.end = 0
         self.used = 0
         self.written = 0
         self.sealed = False
+        self.dropped = 0
 
 
 class Batch:
@@ -91,17 +93,11 @@ class Ring:
 
     def _recover(self) -> None:
         for slab in self._slabs:
-            sequence, first, used, written, sealed = _ENTRY.unpack_from(
-                self._view, _HEAD.size + slab.index * _ENTRY.size
+            slab.sequence, slab.end, slab.used, slab.written, sealed, slab.dropped = (
+                _ENTRY.unpack_from(self._view, _HEAD.size + slab.index * _ENTRY.size)
             )
-            slab.sequence, slab.first, slab.used, slab.written, slab.sealed = (
-                sequence,
-                first,
-                used,
-                written,
-                bool(sealed),
-            )
-            if sequence:
+            slab.sealed = bool(sealed)
+            if slab.sequence:
                 self._order.append(slab)
         self._order.sort(key=lambda slab: slab.sequence)
         if not self._order:
@@ -109,14 +105,18 @@ class Ring:
         last = self._order[-1]
         self._sequence = last.sequence
         self._top = max(slab.index for slab in self._order)
+        # Killed between the store of a slab and that of the head: the slab is right.
+        self.next_offset = max(self.next_offset, last.end)
+        self.dropped = max(self.dropped, last.dropped)
         # A chunk that was finished but not yet entered in the table: the read had happened, so its bytes are nowhere else.
         data = self._slab_view(last)
         chunk = None if last.sealed else read_chunk(data, last.used)
         if chunk is not None and chunk[0] == self.next_offset:
             last.used += CHUNK_HEADER_BYTES + chunk[2]
             self.next_offset += chunk[2]
+            last.end = self.next_offset
             self._store(last)
-            self._store_head()
+        self._store_head()
 
     def _slab_view(self, slab: _Slab) -> memoryview:
         start = self._base + slab.index * SLAB_BYTES
@@ -125,7 +125,14 @@ class Ring:
     def _store(self, slab: _Slab) -> None:
         at = _HEAD.size + slab.index * _ENTRY.size
         _ENTRY.pack_into(
-            self._view, at, slab.sequence, slab.first, slab.used, slab.written, slab.sealed
+            self._view,
+            at,
+            slab.sequence,
+            slab.end,
+            slab.used,
+            slab.written,
+            slab.sealed,
+            slab.dropped,
         )
 
     def _store_head(self) -> None:
@@ -165,32 +172,20 @@ class Ring:
             oldest = next((slab for slab in self._order if slab is not self._pinned), None)
             if oldest is None:
                 return None
-            self.dropped += self._unwritten(oldest)
-            self._free(oldest)
+            self.dropped += oldest.end - self._first_unwritten(oldest)
+            self._order.remove(oldest)
             free = oldest
         self._sequence += 1
-        free.sequence, free.first, free.used, free.written, free.sealed = (
-            self._sequence,
-            self.next_offset,
-            0,
-            0,
-            False,
-        )
+        free.sequence, free.end, free.used, free.written = self._sequence, self.next_offset, 0, 0
+        free.sealed, free.dropped = False, self.dropped
         self._order.append(free)
         self._top = max(self._top, free.index)
         self._store(free)
         self._store_head()
         return free
 
-    def _end(self, slab: _Slab) -> int:
-        after = self._order.index(slab) + 1
-        return self._order[after].first if after < len(self._order) else self.next_offset
-
     def _first_unwritten(self, slab: _Slab) -> int:
-        return self._end(slab) if slab.written == slab.used else self._chunk(slab, slab.written)[0]
-
-    def _unwritten(self, slab: _Slab) -> int:
-        return self._end(slab) - self._first_unwritten(slab)
+        return slab.end if slab.written == slab.used else self._chunk(slab, slab.written)[0]
 
     def _chunk(self, slab: _Slab, at: int) -> tuple[int, int]:
         """Offset and whole length of the chunk at `at`; what the ring holds was checked when it was read in or taken over."""
@@ -213,6 +208,7 @@ class Ring:
             put_chunk_header(self._slab_view(slab), slab.used, length, self.next_offset, time_ns)
             slab.used = self._reserved + length
             self.next_offset += length
+            slab.end = self.next_offset
             self._store(slab)
             self._store_head()
 

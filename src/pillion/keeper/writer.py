@@ -29,6 +29,9 @@ class StreamWriter:
         self._limit = limit_bytes
         self._recovered_to = self.spooled
         self._writer: SegmentWriter | None = None
+        # What is on disk, though not entered in the ring, is never to count as dropped: pass over it before anything is read.
+        if (batch := ring.take(self.spooled)) is not None:
+            ring.release(batch, 0)
 
     def step(self) -> bool:
         """Write one batch; False when the ring holds nothing more or the disk refused."""
