@@ -267,10 +267,11 @@ class Client:
         except CodecError as error:
             raise ProtocolError(f"{origin}: {error.reason}") from error
         except TimeoutError:
-            over = deadline is not None and asyncio.get_running_loop().time() >= deadline
-            why = (
-                "the total time is over" if over else f"nothing for {self.limits.read_timeout_s} s"
-            )
+            # Not by the clock: a timer may fire within the clock's grain before its time.
+            if until == deadline:
+                why = "the total time is over"
+            else:
+                why = f"nothing for {self.limits.read_timeout_s} s"
             raise Timeout(f"cannot get an answer from {origin}: {why}") from None
 
     def _until(self, deadline: float | None) -> float:
