@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pillion.keeper import places
 from pillion.lifecycle.plan import keeper_plan
-from pillion.settings import load, to_json
+from pillion.settings import Problem, SettingsError, load, to_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,6 +25,15 @@ def read_plan(
     if name:
         extra.append(f"app.name={_toml_string(name)}")
     settings = load(path, extra)
+    if not settings.app.command:
+        missing = Problem(
+            None,
+            "app.command",
+            "missing, and no command was given",
+            "pillion run -- COMMAND, or app.command in the settings",
+            source=path or "settings",
+        )
+        raise SettingsError([missing])
     plan = keeper_plan(settings, os.path.abspath(path) if path else None)
     if not plan["app"]["name"]:
         plan["app"]["name"] = places.instance_name(os.path.basename(plan["app"]["command"][0]))

@@ -194,6 +194,7 @@ class Starter:
                 if self._keeper.plan["app"]["ready"] is None:
                     self.app_ready()
                 self._keeper.watch.arm_watchdog()
+                self._keeper.push_state()
             return
         failure = launch.explain(report)
         process.killed_because = str(failure)

@@ -47,13 +47,12 @@ class Restart(Record):
     )
     limit: int = setting(
         Whole(1, 100000),
-        "Starts within the window after which the app is given up; its state is then failed.",
+        "Restarts without a healthy run between after which the app is given up; its state is then failed.",
         default=10,
     )
-    window_s: float = setting(Duration(1), "The span in which starts are counted.", default=300.0)
     reset_after_s: float = setting(
         Duration(0.001),
-        "After a run of this length the wait begins anew at `initial`.",
+        "A run of this length is healthy: the wait begins anew at `initial`, and restarts are counted from one.",
         default=60.0,
     )
 
