@@ -146,18 +146,17 @@ def test_clients_that_leave_their_streams_leave_nothing_open(keeper: KeeperPeer)
     Spool(str(keeper.state_dir), stream="stdout").write(b"line\n")
     Spool(str(keeper.state_dir), stream="events").write(b'{"time": "t", "kind": "started"}\n')
     child = keeper.start()
-    # Only what following takes for good (a thread's, the event loop's own) is there afterwards.
-    counts = []
-    for _ in range(3):
+
+    def descriptors() -> int:
+        return len(os.listdir(f"/proc/{child.pid}/fd"))
+
+    before = descriptors()
+    for _ in range(5):
         for path in ("/v1/logs?follow", "/v1/events?follow"):
             with keeper.unix() as client, client.request("GET", path) as answer:
                 assert next(iter(answer))
-        child.wait_for("heartbeat", lambda m: m["stats"]["http_connections"] == 0)
-        with child.heard:
-            child.said.clear()
-        child.wait_for("heartbeat", lambda m: m["stats"]["http_connections"] == 0)
-        counts.append(len(os.listdir(f"/proc/{child.pid}/fd")))
-    assert counts[0] == counts[1] == counts[2]
+    # Ten streams, each with a file watch and a segment: less than one descriptor of each may stay (the loop's own).
+    eventually(lambda: descriptors() < before + 5, "streams that nobody reads are still open")
 
 
 def test_out_of_descriptors_it_waits_and_recovers(keeper: KeeperPeer) -> None:
