@@ -272,7 +272,8 @@ class Receiver:
     def records(self) -> list[dict[str, Any]]:
         """What has been received so far, in order of arrival."""
         with contextlib.suppress(FileNotFoundError), open(self.out, encoding="utf-8") as file:
-            return [json.loads(line) for line in file.read().splitlines()]
+            # The last line may be in the middle of being written.
+            return [json.loads(line) for line in file.read().split("\n")[:-1]]
         return []
 
     def _control(self, method: str, body: str | None) -> bytes:

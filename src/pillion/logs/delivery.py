@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     # kind, reason, data: an entry for the journal.
     Tell = Callable[[str, str, dict[str, Json]], None]
 
+LOSS_EVERY_S = 10.0
+
 
 @dataclass(slots=True)
 class Counters:
@@ -74,6 +76,8 @@ class Delivery:
         self._now_ns = now_ns
         self._loop = asyncio.get_running_loop()
         self._flights: deque[_Flight] = deque()
+        # What was not told yet of a kind of loss, and when it was told last.
+        self._losses: dict[str, tuple[int, float]] = {}
         self._failing = False
         self._hurried = False
         self._changed = asyncio.Event()
@@ -181,19 +185,28 @@ class Delivery:
         counters.bytes += len(batch.body)
         if outcome.rejected:
             counters.rejected_records += outcome.rejected
-            self._tell(
-                "output-lost",
-                f"the receiver rejected {outcome.rejected} records of a batch: {outcome.message}",
-                {"sink": self._sink.name, "records": outcome.rejected},
-            )
+            self._tell_loss(f"were rejected by the receiver: {outcome.message}", outcome.rejected)
         self._answered()
 
     def _lost(self, batch: Batch, why: str) -> None:
         self.counters.dropped_records += batch.count
+        self._tell_loss(f"were not shipped: {why}", batch.count)
+
+    def _tell_loss(self, why: str, records: int) -> None:
+        """Tell of a loss at once, and of the same again only after a while: the journal is shipped too."""
+        now_s = self._loop.time()
+        untold, told_s = self._losses.get(why, (0, -LOSS_EVERY_S))
+        untold += records
+        if now_s - told_s < LOSS_EVERY_S:
+            self._losses[why] = (untold, told_s)
+            return
+        if len(self._losses) > 32:
+            self._losses.clear()
+        self._losses[why] = (0, now_s)
         self._tell(
             "output-lost",
-            f"{batch.count} records were not shipped: {why}",
-            {"sink": self._sink.name, "records": batch.count},
+            f"{untold} records {why}",
+            {"sink": self._sink.name, "records": untold},
         )
 
     def _failed(self, why: str) -> None:

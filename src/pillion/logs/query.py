@@ -10,6 +10,7 @@ import heapq
 import re
 from collections import deque
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -69,7 +70,7 @@ async def follow(state_dir: str, wanted: Query, *, poll_s: float = 1.0) -> Async
     with Waker() as waker:
         try:
             present = reading.present(there, final=False)
-            while step := await asyncio.to_thread(lambda: list(islice(present, _STEP_RECORDS))):
+            while step := await reading.in_thread(lambda: list(islice(present, _STEP_RECORDS))):
                 for record in step:
                     yield record
             while True:
@@ -78,13 +79,13 @@ async def follow(state_dir: str, wanted: Query, *, poll_s: float = 1.0) -> Async
                 if wanted.run is None or wanted.run == ALL_RUNS:
                     newest = there[-1] if there else ""
                     there += [run for run in runs(state_dir) if run > newest]
-                fresh = await asyncio.to_thread(reading.fresh, there)
+                fresh = await reading.in_thread(partial(reading.fresh, there))
                 for record in fresh:
                     yield record
                 if not fresh:
                     await waker.wait(generation, poll_s)
         finally:
-            reading.close()
+            reading.end()
 
 
 def matcher(wanted: Query) -> Callable[[Record], bool]:
@@ -134,6 +135,7 @@ class _Reading:
         self._matches = matches
         self._sources: dict[tuple[str, str], Source] = {}
         self._scratch = Scratch()
+        self._running: asyncio.Future[list[Record]] | None = None
 
     def present(self, there: list[str], *, final: bool) -> Iterator[Record]:
         """Yield what matches now; `final` includes unfinished last lines and closes the sources."""
@@ -159,6 +161,24 @@ class _Reading:
                 found.extend(source.step())
         found.sort(key=lambda record: record.time_ns)
         return [record for record in found if self._matches(record)]
+
+    async def in_thread(self, step: Callable[[], list[Record]]) -> list[Record]:
+        """Return what `step` returns, run in a thread; a step that is given up goes on there to its end."""
+        self._running = asyncio.get_running_loop().run_in_executor(None, step)
+        return await asyncio.shield(self._running)
+
+    def end(self) -> None:
+        """Close every source, now or when the step that reads them has ended: a descriptor closed under it could be another's."""
+        if self._running is None or self._running.done():
+            self.close()
+        else:
+            self._running.add_done_callback(self._close_after)
+
+    def _close_after(self, ended: asyncio.Future[list[Record]]) -> None:
+        # Nobody waits for it any more, nor for its error.
+        if not ended.cancelled():
+            ended.exception()
+        self.close()
 
     def close(self) -> None:
         """Close every source."""

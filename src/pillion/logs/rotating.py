@@ -134,9 +134,15 @@ class RotatingFile:
             while view:
                 view = view[os.write(self._fd, view) :]
         except OSError:
-            os.ftruncate(self._fd, self._size)
+            self._cut_back()
             raise
         self._size += count
+
+    def _cut_back(self) -> None:
+        try:
+            os.ftruncate(self._fd, self._size)
+        except OSError:
+            self.close()  # opened again, a torn line at the end is cut then
 
     def close(self) -> None:
         """Give the descriptor back."""

@@ -138,9 +138,10 @@ class Shipping:
                     await self._idle(generation)
             if not self._retiring:
                 await self._finish()
-        finally:
+            # Only here: when this task is cancelled, a thread may still be reading.
             for feed in self._active():
                 feed.close()
+        finally:
             self._ended.set()
 
     async def write_positions(self) -> None:
