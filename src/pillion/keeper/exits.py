@@ -110,13 +110,19 @@ class Exits:
 
     def _cause(self, component: Component, process: Process) -> str | None:
         if process.group.oom_kills() > process.oom_seen:
-            limit, peak = component.limits.get("memory"), process.group.memory_peak()
-            cause = f"out of memory: the limit of {component.name} is {limit} bytes, its peak was {peak}"
-            self._keeper.event(
-                "out-of-memory", component.name, cause, {"limit": limit, "peak": peak}
-            )
-            return cause
+            self.out_of_memory(component, process)
         return process.killed_because
+
+    def out_of_memory(self, component: Component, process: Process) -> None:
+        """Enter that a component ran into its limit, once, with the limit and the peak."""
+        limit, peak = component.limits.get("memory"), process.group.memory_peak()
+        if process.killed_because is None:
+            process.killed_because = (
+                f"out of memory: the limit of {component.name} is {limit} bytes, its peak was {peak}"
+            )
+            self._keeper.event(
+                "out-of-memory", component.name, process.killed_because, {"limit": limit, "peak": peak}
+            )
 
     def _unwatch(self, process: Process) -> None:
         if process.channel is not None:

@@ -62,8 +62,8 @@ class Mirror:
 
     @property
     def unfinished(self) -> bool:
-        """Whether a line without its newline is held back."""
-        return bool(self._partial)
+        """Whether a line without its newline, or the word of a loss, is held back."""
+        return bool(self._partial or self._gap)
 
     @property
     def prompt_due_s(self) -> float | None:
@@ -89,6 +89,9 @@ class Mirror:
         if self._partial and (last or (due_s is not None and now_s >= due_s)):
             self._out, self._partial = memoryview(self._partial), b""
             return self._write()
+        if self._gap and last:
+            self._out = memoryview(self._announce())
+            return self._write()
         return False
 
     def _feed(self, offset: int, data: bytes, now_s: float) -> None:
@@ -102,9 +105,7 @@ class Mirror:
             self._gap += len(head) + len(newline)
             if not newline:
                 return
-            self.lost += self._gap
-            out = f"[pillion: {self._gap} bytes of {self.name} not shown here]\n".encode()
-            self._gap = 0
+            out = self._announce()
         data = self._partial + data
         cut = data.rfind(b"\n") + 1
         if not cut and len(data) > _MAX_LINE_BYTES:
@@ -113,6 +114,11 @@ class Mirror:
             self._partial_since_s = now_s
         self._partial = data[cut:]
         self._out = memoryview(out + data[:cut])
+
+    def _announce(self) -> bytes:
+        gap, self._gap = self._gap, 0
+        self.lost += gap
+        return f"[pillion: {gap} bytes of {self.name} not shown here]\n".encode()
 
     def _write(self) -> bool:
         try:

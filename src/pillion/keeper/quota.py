@@ -7,10 +7,11 @@ import os
 
 from .chunks import segment_offset
 from .ring import DROP_OLDEST
+from .spool import segment_end
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
 # Run directories that a long history of short runs leaves behind, empty or nearly so.
 _MAX_RUNS = 1000
@@ -92,8 +93,13 @@ def _names(directory: str) -> list[str]:
         return []
 
 
-def shipped(segments: Iterable[Segment], positions_dir: str) -> list[Segment]:
-    """Return the segments that every sink has shipped to their end. Without any sink all count as shipped."""
+def shipped(
+    segments: Iterable[Segment], positions_dir: str, end_of: Callable[[Segment], int]
+) -> list[Segment]:
+    """Return the segments that every sink has shipped to their end. Without any sink all count as shipped.
+
+    `end_of` tells the end of a stream's last segment, which no successor's name tells.
+    """
     sinks = []
     for name in _names(positions_dir):
         try:
@@ -102,12 +108,15 @@ def shipped(segments: Iterable[Segment], positions_dir: str) -> list[Segment]:
         except (OSError, ValueError, KeyError, TypeError):
             return []
         sinks.append(positions)
-    return [
-        s
-        for s in segments
-        if s.end is not None
-        and all(_position(positions, s.run, s.stream) >= s.end for positions in sinks)
-    ]
+    if not sinks:
+        return list(segments)
+    found = []
+    for s in segments:
+        least = min(_position(positions, s.run, s.stream) for positions in sinks)
+        # An end that has to be read from the disk is asked for only when it matters.
+        if least >= s.first and least >= (end_of(s) if s.end is None else s.end):
+            found.append(s)
+    return found
 
 
 def _position(positions: object, run: str, stream: str) -> int:
@@ -128,18 +137,38 @@ class Quota:
         full: str,
         positions_dir: str,
     ) -> None:
+        self.streams = streams
         self._spool = spool
-        self._streams = streams
         self._quota = quota_bytes
         self._age_s = age_s
         self._full = full
         self._positions = positions_dir
         self.removed_bytes = 0
+        # Ends of ended streams' last segments, by path and size.
+        self._ends: dict[tuple[str, int], int] = {}
+
+    def _end_of(self, segment: Segment) -> int:
+        key = (segment.path, segment.bytes)
+        if key not in self._ends:
+            self._ends[key] = segment_end(segment.path, segment.first)
+        return self._ends[key]
+
+    def _shipped(self, segments: list[Segment], writing: set[str]) -> list[Segment]:
+        found = shipped(
+            (s for s in segments if s.path not in writing), self._positions, self._end_of
+        )
+        present = {(s.path, s.bytes) for s in segments}
+        self._ends = {key: end for key, end in self._ends.items() if key in present}
+        return found
 
     def enforce(self, writing: set[str], now_s: float) -> bool:
-        """Remove what must go. False when the quota is passed and only what no receiver has yet could be removed."""
-        segments = list_segments(self._spool, self._streams)
-        removable = segments if self._full == DROP_OLDEST else shipped(segments, self._positions)
+        """Remove what must go. False when the quota is passed and only what no receiver has yet could be removed.
+
+        With drop_oldest it is always True: beyond what is being written, everything could.
+        """
+        segments = list_segments(self._spool, self.streams)
+        drop = self._full == DROP_OLDEST
+        removable = segments if drop else self._shipped(segments, writing)
         total = sum(s.bytes for s in segments)
         spare = total - sum(s.bytes for s in removable)
         for segment in choose(removable, max(0, self._quota - spare), now_s - self._age_s, writing):
@@ -149,15 +178,15 @@ class Quota:
                 continue
             total -= segment.bytes
             self.removed_bytes += segment.bytes
-        return total <= self._quota
+        return drop or total <= self._quota
 
     def remove_empty_runs(self, current: str) -> None:
         """Remove the directories of earlier runs that hold no segment any more."""
         for run in sorted(_names(self._spool))[:_MAX_RUNS]:
             directory = f"{self._spool}/{run}"
-            if run == current or any(
-                _names(f"{directory}/{stream}") for stream in _names(directory)
-            ):
+            if run == current or not os.path.isdir(directory):
+                continue
+            if any(_names(f"{directory}/{stream}") for stream in _names(directory)):
                 continue
             for stream in _names(directory):
                 path = f"{directory}/{stream}"

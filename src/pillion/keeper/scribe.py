@@ -16,6 +16,7 @@ from . import guard, posix
 from .mirror import Mirror, open_target
 from .quota import Quota
 from .ring import BLOCK, DROP_NEWEST, DROP_OLDEST, Ring
+from .spool import segment_bytes
 from .wire import Channel
 from .writer import Spooler, StreamWriter
 
@@ -108,7 +109,6 @@ class Scribe:
         self._inputs: list[_Input] = []
         writers: list[StreamWriter] = []
         mirrors: list[Mirror] = []
-        limit = max(256 * 1024, logs["spool_bytes"] // 16)
         for pipe in pipes:
             plan = logs["streams"].get(pipe.name)
             full = plan["full"] if plan else DROP_OLDEST
@@ -116,7 +116,9 @@ class Scribe:
             os.set_blocking(pipe.fd, False)
             self._inputs.append(_Input(pipe, ring, full))
             directory = f"{spool}/{run}/{pipe.name}"
-            writer = StreamWriter(pipe.name, ring, directory, min(limit, _OWN_QUOTA_BYTES))
+            # Segments are a fraction of the quota that they are under: with one as large, nothing could be dropped but everything.
+            quota = logs["spool_bytes"] if pipe.name in APP_STREAMS else _OWN_QUOTA_BYTES
+            writer = StreamWriter(pipe.name, ring, directory, segment_bytes(quota))
             writers.append(writer)
             target = open_target(pipe.mirror_fd) if pipe.mirror_fd >= 0 else None
             if target is not None:

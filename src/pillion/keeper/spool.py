@@ -9,7 +9,9 @@ import time
 from .chunks import (
     CHUNK_HEADER_BYTES,
     SEGMENT_HEADER_BYTES,
+    find_chunk,
     iter_chunks,
+    read_chunk,
     read_segment_header,
     segment_header,
     segment_name,
@@ -45,6 +47,19 @@ def spooled_end(directory: str) -> int:
     if read_segment_header(data) is not None:
         for _, offset, _, length in iter_chunks(data, SEGMENT_HEADER_BYTES):
             end = offset + length
+    return end
+
+
+def segment_end(path: str, first_offset: int) -> int:
+    """Return the offset behind the last chunk that a reader of this segment can get at, past damage too."""
+    with open(path, "rb") as file:
+        data = file.read()
+    end, at = first_offset, SEGMENT_HEADER_BYTES
+    while (found := find_chunk(data, at)) is not None:
+        chunk = read_chunk(data, found)
+        assert chunk is not None
+        end = max(end, chunk[0] + chunk[2])
+        at = found + CHUNK_HEADER_BYTES + chunk[2]
     return end
 
 

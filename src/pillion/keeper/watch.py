@@ -105,5 +105,5 @@ class Watch:
         assert process.oom_fd is not None
         os.eventfd_read(process.oom_fd)
         if component.limits.get("memory"):
-            process.killed_because = f"out of memory: the limit of {component.name} is {component.limits['memory']} bytes"
+            self._keeper.exits.out_of_memory(component, process)
             process.group.kill()

@@ -53,6 +53,11 @@ class StreamWriter:
             self.spooled = self.ring.written_to
         return written > 0
 
+    def seal(self) -> None:
+        """Close the segment being written, so that it can be removed once it is shipped."""
+        if self._writer is not None:
+            self._writer.close()
+
     @property
     def path(self) -> str | None:
         """The segment being written."""
@@ -74,7 +79,13 @@ class Spooler:
         self.wake = os.eventfd(0, os.EFD_CLOEXEC)
         # Rises whenever something reached the disk: the mirror and a blocked reader wait for it.
         self.progress: list[int] = []
-        self.over_quota = False
+        # Streams whose quota is passed, and that wait until some of it is shipped.
+        self._held: frozenset[str] = frozenset()
+
+    @property
+    def over_quota(self) -> bool:
+        """Whether a quota is passed by what no receiver has yet."""
+        return bool(self._held)
 
     def run(self) -> None:
         """Write for ever. Each round takes a batch of every stream in turn, so that none starves."""
@@ -86,34 +97,37 @@ class Spooler:
 
     def _round(self) -> bool:
         now_s = time.monotonic()
-        if now_s >= self._quota_at_s or self.over_quota:
+        if now_s >= self._quota_at_s:
             self._enforce(now_s)
-            if self.over_quota:
-                time.sleep(_RETRY_S)
-                return True
         before = sum(s.spooled for s in self.streams)
         busy = False
         failed = False
         for stream in self.streams:
+            if stream.name in self._held:
+                continue
             busy |= stream.step()
             failed |= stream.failure is not None
         self._since_quota += sum(s.spooled for s in self.streams) - before
         if self._since_quota >= self._limit:
             self._quota_at_s = 0.0
-        if failed:
+        if failed or (self._held and not busy):
             time.sleep(_RETRY_S)
             return True
         return busy
 
     def _enforce(self, now_s: float) -> None:
-        self._quota_at_s = now_s + _QUOTA_EVERY_S
         self._since_quota = 0
         writing = {s.path for s in self.streams if s.path}
-        self.over_quota = False
+        held: frozenset[str] = frozenset()
         for quota in self._quotas:
             try:
                 if not quota.enforce(writing, time.time()):
-                    self.over_quota = True
+                    held |= quota.streams
                 quota.remove_empty_runs(self._run)
             except OSError as error:
                 self.streams[0].failure = f"cannot keep the spool's quota: {error.strerror}"
+        self._held = held
+        self._quota_at_s = now_s + (_RETRY_S if held else _QUOTA_EVERY_S)
+        for stream in self.streams:
+            if stream.name in held:
+                stream.seal()
