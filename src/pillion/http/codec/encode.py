@@ -30,13 +30,13 @@ def encode_fields(fields: "Iterable[tuple[bytes, bytes]]") -> bytes:
     Raise CodecError(500) for a name that is no token, for Content-Length and Transfer-Encoding,
     and for CR, LF or another control character in a value.
     """
-    parts = []
+    parts: list[bytes] = []
     for name, value in fields:
         if name not in _CHECKED:
             _check_name(name)
-        parts.append(b"%b: %b\r\n" % (name, value))
+        parts += (name, b": ", value, b"\r\n")
     block = b"".join(parts)
-    if block.translate(None, TEXT) != b"\r\n" * len(parts):
+    if block.translate(None, TEXT) != b"\r\n" * (len(parts) // 4):
         raise CodecError(500, "cannot send the header: control character in a value; encode it")
     return block
 
@@ -61,7 +61,7 @@ def encode_response_head(
         line = b"HTTP/1.1 %d \r\n" % status
     if (status < 200 or status == 204) and length != NONE:
         raise CodecError(500, f"cannot send a body with status {status}")
-    return b"%b%b%b%b\r\n" % (line, encode_fields(fields), extra, _framing(length))
+    return line + encode_fields(fields) + extra + _framing(length) + b"\r\n"
 
 
 def encode_request_head(

@@ -192,7 +192,8 @@ class Connection(asyncio.Protocol):
         server = self.server
         try:
             path, query = split_target(head.target)
-            path = normalise(path)
+            if "%" in path or "/." in path:
+                path = normalise(path)
         except BadPathError as error:
             self._refuse(400, str(error))
             return False

@@ -1,0 +1,16 @@
+# The C side of encode.py.
+
+cimport cython
+
+cdef dict _STATUS_LINES
+cdef frozenset _FRAMING
+cdef set _CHECKED
+
+@cython.locals(parts=list, name=bytes, value=bytes, block=bytes)
+cpdef bytes encode_fields(object fields)
+
+@cython.locals(line=bytes)
+cpdef bytes encode_response_head(int status, object fields, long long length, bytes extra=*)
+
+cdef bytes _framing(long long length)
+cdef object _check_name(bytes name)
