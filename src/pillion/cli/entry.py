@@ -80,6 +80,7 @@ def _parse(words: list[str]) -> _Arguments:
 
 
 def _keep(verb: str, words: list[str]) -> int:
+    from pillion.cli.command_override import command_overrides
     from pillion.keeper import run
 
     try:
@@ -90,13 +91,15 @@ def _keep(verb: str, words: list[str]) -> int:
             from pillion.keeper.attach import command_line
 
             arguments.command = command_line(arguments.pid)
+        plain = arguments.settings is None and not arguments.overrides
+        overrides = [*arguments.overrides, *command_overrides(arguments.command, arguments.name)]
         settings = arguments.settings
         if settings is None and os.path.exists(DEFAULT_SETTINGS):
             settings = DEFAULT_SETTINGS
-        if settings is None and not arguments.overrides:
+        if settings is None and plain:
             plan, text = _plain_plan(arguments)
         else:
-            read = _read_settings(settings, arguments)
+            read = _read_settings(settings, overrides)
             if isinstance(read, int):
                 return read
             plan, text = read
@@ -105,7 +108,9 @@ def _keep(verb: str, words: list[str]) -> int:
         return BAD_USAGE
     from pillion import __version__
 
-    return run.run(plan, text, version=__version__, name=arguments.name, pid=arguments.pid)
+    return run.run(
+        plan, text, version=__version__, name=arguments.name, pid=arguments.pid, overrides=overrides
+    )
 
 
 def _plain_plan(arguments: _Arguments) -> tuple[Plan, str]:
@@ -123,7 +128,7 @@ def _plain_plan(arguments: _Arguments) -> tuple[Plan, str]:
     return plan.default_plan(arguments.command, name), json.dumps(settings)
 
 
-def _read_settings(path: str | None, arguments: _Arguments) -> tuple[Plan, str] | int:
+def _read_settings(path: str | None, overrides: list[str]) -> tuple[Plan, str] | int:
     """Parse in a child. Returns the plan and settings.json, or the exit code when the child has printed what is wrong."""
     import json
 
@@ -131,7 +136,7 @@ def _read_settings(path: str | None, arguments: _Arguments) -> tuple[Plan, str] 
     pid = os.fork()
     if pid == 0:
         os.close(read)
-        _tell_plan(path, arguments, write)
+        _tell_plan(path, overrides, write)
     os.close(write)
     with open(read, "rb") as pipe:
         data = pipe.read()
@@ -143,16 +148,14 @@ def _read_settings(path: str | None, arguments: _Arguments) -> tuple[Plan, str] 
     return plan, text
 
 
-def _tell_plan(path: str | None, arguments: _Arguments, write: int) -> NoReturn:
+def _tell_plan(path: str | None, overrides: list[str], write: int) -> NoReturn:
     code = 1
     try:
         import json
 
         from pillion.cli.plan import read_plan
 
-        message = json.dumps(
-            read_plan(path, arguments.overrides, arguments.command, arguments.name)
-        )
+        message = json.dumps(read_plan(path, overrides))
         with open(write, "wb") as pipe:
             pipe.write(message.encode())
         code = 0

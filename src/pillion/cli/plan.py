@@ -15,16 +15,9 @@ if TYPE_CHECKING:
     from pillion.keeper.plan import Plan
 
 
-def read_plan(
-    path: str | None, overrides: Sequence[str], command: Sequence[str], name: str | None
-) -> tuple[Plan, str]:
+def read_plan(path: str | None, overrides: Sequence[str]) -> tuple[Plan, str]:
     """Return the keeper's plan and the text of settings.json. Raises SettingsError with every problem."""
-    extra = list(overrides)
-    if command:
-        extra.append(f"app.command={_toml_list(command)}")
-    if name:
-        extra.append(f"app.name={_toml_string(name)}")
-    settings = load(path, extra)
+    settings = load(path, overrides)
     if not settings.app.command:
         missing = Problem(
             None,
@@ -38,15 +31,3 @@ def read_plan(
     if not plan["app"]["name"]:
         plan["app"]["name"] = places.instance_name(os.path.basename(plan["app"]["command"][0]))
     return plan, to_json(settings)
-
-
-def _toml_list(words: Sequence[str]) -> str:
-    return f"[{', '.join(_toml_string(word) for word in words)}]"
-
-
-def _toml_string(word: str) -> str:
-    """A TOML basic string (TOML 1.0, String): control characters, quote and backslash escaped."""
-    escaped = "".join(
-        f"\\u{ord(c):04x}" if c in '"\\' or ord(c) < 0x20 or ord(c) == 0x7F else c for c in word
-    )
-    return f'"{escaped}"'

@@ -77,7 +77,7 @@ def _restarts(app: App) -> str:
         return "never; pillion run ends with the app's exit code"
     when = "whenever it ends" if restart.policy == "always" else "after a failure"
     waits = f"waits {format_duration(restart.initial_s)} to {format_duration(restart.max_s)}"
-    return f"{when}; {waits}; given up after {restart.limit} starts in {format_duration(restart.window_s)}"
+    return f"{when}; {waits}; given up after {restart.limit} without a run of {format_duration(restart.reset_after_s)}"
 
 
 def _limits(limits: Limits) -> str:

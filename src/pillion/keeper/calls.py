@@ -93,7 +93,11 @@ class Calls:
         except Refused as refused:
             reply.error(refused.status, refused.title, str(refused))
         except Exception as error:
-            reply.error(500, "Unexpected error", f"cannot {message.get('method')}: {error!r}; see the keeper's output")
+            reply.error(
+                500,
+                "Unexpected error",
+                f"cannot {message.get('method')}: {error!r}; see the keeper's output",
+            )
             raise
 
     def views(self) -> list[Json]:
@@ -348,7 +352,18 @@ class Calls:
         keeper.upgrade.begin()
 
     def _reload(self, reply: Reply, params: Message) -> None:
-        del params
+        plan = params.get("plan")
+        if isinstance(plan, dict):
+            if plan.get("v") != self._keeper.plan["v"]:
+                raise Refused(
+                    422,
+                    "Another version",
+                    f"cannot take over a plan of version {plan.get('v')}; upgrade the keeper too",
+                )
+            try:
+                self._keeper.renew_plan(plan)  # type: ignore[arg-type] # versioned, and written by our own agent
+            except cgroups.LimitRefused as refused:
+                raise Refused(409, "Limit refused", str(refused)) from refused
         for component in (self._keeper.agent, self._keeper.shipper):
             process = component.process
             if process is not None and process.channel is not None:

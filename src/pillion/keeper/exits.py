@@ -117,11 +117,12 @@ class Exits:
         """Enter that a component ran into its limit, once, with the limit and the peak."""
         limit, peak = component.limits.get("memory"), process.group.memory_peak()
         if process.killed_because is None:
-            process.killed_because = (
-                f"out of memory: the limit of {component.name} is {limit} bytes, its peak was {peak}"
-            )
+            process.killed_because = f"out of memory: the limit of {component.name} is {limit} bytes, its peak was {peak}"
             self._keeper.event(
-                "out-of-memory", component.name, process.killed_because, {"limit": limit, "peak": peak}
+                "out-of-memory",
+                component.name,
+                process.killed_because,
+                {"limit": limit, "peak": peak},
             )
 
     def _unwatch(self, process: Process) -> None:

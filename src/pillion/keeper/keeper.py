@@ -68,6 +68,8 @@ class Keeper:
         self.exit_code: int | None = None
         self.started = ""
         self.version = ""
+        # The `--set`s of the command line, which a reload applies again.
+        self.overrides: list[str] = []
         self.oom_score: str | None = None
         self._finished = False
 
@@ -123,7 +125,12 @@ class Keeper:
         import traceback
 
         text = "".join(traceback.format_exception(error))
-        self.event("failed", "keeper", f"unexpected {type(error).__name__}: {error}", {"trace": text[-2000:]})
+        self.event(
+            "failed",
+            "keeper",
+            f"unexpected {type(error).__name__}: {error}",
+            {"trace": text[-2000:]},
+        )
         print(f"pillion: unexpected error in the keeper, which goes on: {text}", file=sys.stderr)
 
     def take_over(self) -> None:
@@ -158,9 +165,39 @@ class Keeper:
         """Write instance.json anew."""
         command: list[Json] = list(self.plan["app"]["command"])
         bases: list[Json] = list(self.groups.directories())
+        overrides: list[Json] = list(self.overrides)
         self.instance.describe(
-            {"version": self.version, "started": self.started, "command": command, "groups": bases}
+            {
+                "version": self.version,
+                "started": self.started,
+                "command": command,
+                "groups": bases,
+                "settings_file": self.plan["settings_file"],
+                "overrides": overrides,
+            }
         )
+
+    def renew_plan(self, plan: Plan) -> None:
+        """Take over from a newly read plan what can change while everything runs; the app's command and environment from its next start.
+
+        Limits are put in force at once. Raises LimitRefused, and then nothing has changed.
+        """
+        for component, limits in (
+            (self.app, plan["app"]["limits"]),
+            (self.agent, plan["agent"]["limits"]),
+            (self.shipper, plan["shipper"]["limits"]),
+        ):
+            if component.process is not None and component.limits != limits:
+                component.process.group.apply(limits)
+            component.limits = limits
+        enabled = self.plan["shipper"]["enabled"]
+        self.plan = {
+            **self.plan,
+            "app": plan["app"],
+            "agent": plan["agent"],
+            "shipper": {**plan["shipper"], "enabled": enabled},
+        }
+        self.send_tree()
 
     def send_tree(self) -> None:
         """Tell the scribe what lives now: what it ends when we are killed."""

@@ -18,12 +18,19 @@ if TYPE_CHECKING:
 
 
 def run(
-    plan: Plan, settings: str, *, version: str, name: str | None = None, pid: int | None = None
+    plan: Plan,
+    settings: str,
+    *,
+    version: str,
+    name: str | None = None,
+    pid: int | None = None,
+    overrides: list[str] | None = None,
 ) -> int:
     """Keep one instance until it has ended. Returns the exit code: the app's, 128+n for a signal, 1 when nothing could be started.
 
     `settings` is the text of settings.json, for agent and shipper. A name that was asked for is taken or refused; one that was derived from the
-    command gets a number when it is taken. `pid` adopts a process instead of starting one.
+    command gets a number when it is taken. `pid` adopts a process instead of starting one. `overrides`
+    are the command line's settings, for a later reload.
     """
     try:
         adopted = Adopted.open(pid) if pid is not None else None
@@ -35,6 +42,7 @@ def run(
     groups.prepare()
     keeper = Keeper(plan, instance, open_streams(plan["logs"]), groups)
     keeper.version = version
+    keeper.overrides = overrides or []
     keeper.adopted = adopted
     keeper.prepare()
     keeper.begin()

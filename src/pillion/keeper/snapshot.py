@@ -38,6 +38,7 @@ def dump(keeper: Keeper) -> dict[str, Json]:
         "version": keeper.version,
         "plan": _json(keeper.plan),
         "started": keeper.started,
+        "overrides": list(keeper.overrides),
         "oom_score": keeper.oom_score,
         "terminal": keeper.terminal.fd,
         "instance": {
@@ -132,6 +133,8 @@ def load(state: dict[str, Json]) -> Keeper:
         )
     keeper = Keeper(_plan(state), instance, streams, Groups.load(_object(state, "groups")))
     keeper.started = str(state["started"])
+    overrides = state["overrides"]
+    keeper.overrides = [str(o) for o in overrides] if isinstance(overrides, list) else []
     score = state["oom_score"]
     keeper.oom_score = score if isinstance(score, str) else None
     keeper.terminal.fd = _int(state, "terminal")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+import sys
 from collections import deque
 
 TYPE_CHECKING = False
@@ -111,9 +112,7 @@ class Channel:
         arrived: list[tuple[Message, list[int]]] = []
         while not self.closed:
             try:
-                data, fds, _, _ = socket.recv_fds(
-                    self.sock, MAX_MESSAGE_BYTES, MAX_DESCRIPTORS, socket.MSG_CMSG_CLOEXEC
-                )
+                data, fds = self._receive()
             except (BlockingIOError, InterruptedError):
                 break
             except OSError:
@@ -129,6 +128,20 @@ class Channel:
                 continue
             arrived.append((message, fds))
         return arrived
+
+    def _receive(self) -> tuple[bytes, list[int]]:
+        # Not socket.recv_fds: Python 3.11 passes no flags on, and a descriptor that is not close-on-exec would leak into every child.
+        data, ancillary, _, _ = self.sock.recvmsg(
+            MAX_MESSAGE_BYTES, socket.CMSG_SPACE(4 * MAX_DESCRIPTORS), socket.MSG_CMSG_CLOEXEC
+        )
+        fds = []
+        for level, kind, payload in ancillary:
+            if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+                fds += [
+                    int.from_bytes(payload[i : i + 4], sys.byteorder)
+                    for i in range(0, len(payload) - 3, 4)
+                ]
+        return data, fds
 
     def close(self) -> None:
         """Close the socket and what waited with it."""

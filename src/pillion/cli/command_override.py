@@ -1,0 +1,25 @@
+"""The command and the name of a command line as `--set` overrides, so that a reload of the settings finds them again."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def command_overrides(command: Sequence[str], name: str | None) -> list[str]:
+    """Return overrides in the form `a.b=v`, v in TOML."""
+    overrides = []
+    if command:
+        overrides.append(f"app.command=[{', '.join(_toml_string(word) for word in command)}]")
+    if name:
+        overrides.append(f"app.name={_toml_string(name)}")
+    return overrides
+
+
+def _toml_string(word: str) -> str:
+    """A TOML basic string (TOML 1.0, String): control characters, quote and backslash escaped."""
+    escaped = "".join(
+        f"\\u{ord(c):04x}" if c in '"\\' or ord(c) < 0x20 or ord(c) == 0x7F else c for c in word
+    )
+    return f'"{escaped}"'
