@@ -22,8 +22,8 @@ class _Connection(http.client.HTTPConnection):
         self.sock.connect(self._path)
 
 
-def ask(path: str, what: str, *, method: str = "GET", timeout_s: float = 30.0) -> Any:
-    """The JSON answer to one request on a new connection. Raises OSError, also when the answer is no success."""
+def ask(path: str, what: str, *, method: str = "GET", timeout_s: float = 30.0) -> dict[str, Any]:
+    """The JSON object that answers one request on a new connection. Raises OSError, also when the answer is no success."""
     connection = _Connection(path, timeout_s)
     try:
         connection.request(method, what)
@@ -35,7 +35,8 @@ def ask(path: str, what: str, *, method: str = "GET", timeout_s: float = 30.0) -
         connection.close()
     if not 200 <= answer.status < 300:
         raise OSError(f"{method} {what}: {answer.status} {body[:300]!r}")
-    return json.loads(body)
+    found: dict[str, Any] = json.loads(body)
+    return found
 
 
 def request_bytes(path: str, host: str, token: str | None = None) -> bytes:

@@ -90,8 +90,12 @@ class Instance:
 
     def _is_ready(self) -> bool:
         if self.process.poll() is not None:
-            with open(f"{self.bench.folder}/stderr.txt", encoding="utf-8", errors="replace") as file:
-                raise RuntimeError(f"pillion run ended with {self.process.returncode}: {file.read()[-2000:]}")
+            with open(
+                f"{self.bench.folder}/stderr.txt", encoding="utf-8", errors="replace"
+            ) as file:
+                raise RuntimeError(
+                    f"pillion run ended with {self.process.returncode}: {file.read()[-2000:]}"
+                )
         try:
             found = self.components()
         except OSError:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from bench.report import number
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from matplotlib.axes import Axes
 
     from bench.figure import Result, Row
 
@@ -62,7 +64,7 @@ def _panels(results: Sequence[Result]) -> list[tuple[str, list[Row]]]:
     return list(panels.items())
 
 
-def _panel(axis: Any, title: str, rows: Sequence[Row]) -> None:
+def _panel(axis: Axes, title: str, rows: Sequence[Row]) -> None:
     places = list(range(len(rows)))
     medians = [row.median for row in rows]
     colours = [

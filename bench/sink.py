@@ -51,7 +51,9 @@ class Counted:
         return json.dumps(told).encode()
 
 
-async def _serve(counted: Counted, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def _serve(
+    counted: Counted, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+) -> None:
     try:
         while True:
             head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
@@ -88,7 +90,7 @@ async def _main(keep: str | None) -> None:
     sys.stdout.flush()
     # Nobody is left to ask once whoever started us has gone.
     parent = os.getppid()
-    while os.getppid() == parent:
+    while os.getppid() == parent:  # noqa: ASYNC110 # nothing tells an event of it
         await asyncio.sleep(1)
 
 

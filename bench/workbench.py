@@ -26,7 +26,7 @@ POLL_S = 0.01
 
 def new_folder() -> str:
     """A fresh directory on a disk: /var/tmp is one wherever /tmp is memory. Short, since sockets lie in it."""
-    return tempfile.mkdtemp(prefix="pb-", dir="/var/tmp")  # noqa: S108 # mkdtemp makes it ours alone
+    return tempfile.mkdtemp(prefix="pb-", dir="/var/tmp")
 
 
 def wait_for(condition: Callable[[], bool], what: str, within_s: float = 20.0) -> None:

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bench.figures import sidecar_idle, start, supervision
+from bench.figures import (
+    agent_kill,
+    api_read,
+    disk_hang,
+    scribe_cpu,
+    shipping,
+    sidecar_idle,
+    start,
+    supervision,
+    upgrade,
+)
 
 if TYPE_CHECKING:
     from bench.figure import Figure
@@ -13,4 +23,10 @@ FIGURES: tuple[Figure, ...] = (
     start.FIGURE,
     supervision.FIGURE,
     sidecar_idle.FIGURE,
+    disk_hang.FIGURE,
+    scribe_cpu.FIGURE,
+    agent_kill.FIGURE,
+    upgrade.FIGURE,
+    api_read.FIGURE,
+    shipping.FIGURE,
 )

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import time
+from typing import TYPE_CHECKING
 
 from bench.figure import PILLION, Figure, Row, Target
 from bench.instance import Instance
 from bench.proc import activity, rollup_kb
 from bench.receiver import Receiver
-from bench.workbench import Bench
+
+if TYPE_CHECKING:
+    from bench.workbench import Bench
 
 _ROLES = ("agent", "shipper")
 _SETTLE_S = 4.0
@@ -34,9 +37,7 @@ def run(bench: Bench) -> list[Row]:
         for role, pid in pids.items():
             share[role].append((activity(pid) - before[role]).cpu_ns / 1e9 / took * 100)
             pss[role].append(rollup_kb(pid, "Pss") / 1024)
-    rows = [
-        Row("PSS, idle", f"{PILLION}: {role}", "MiB", pss[role], Target(30)) for role in _ROLES
-    ]
+    rows = [Row("PSS, idle", f"{PILLION}: {role}", "MiB", pss[role], Target(30)) for role in _ROLES]
     rows += [
         Row("CPU, idle", f"{PILLION}: {role}", "% of a core", share[role], Target(0.3))
         for role in _ROLES

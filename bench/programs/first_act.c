@@ -1,7 +1,9 @@
 /* An app whose first act is to say when it began: CLOCK_MONOTONIC in nanoseconds, 8 bytes, to the FIFO given.
-   Then it waits for its end, as an app does.  first_act FIFO */
+   Then it waits for its end, as an app does, or for that of whoever started it.  first_act [FIFO] */
 #include <fcntl.h>
+#include <signal.h>
 #include <stdint.h>
+#include <sys/prctl.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -16,6 +18,7 @@ int main(int argc, char **argv)
             return 1;
         close(fd);
     }
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
     for (;;)
         pause();
 }

@@ -1,18 +1,22 @@
 /* An app that writes numbered lines at a rate, one write(2) each, and times every write.
 
-   writer REPORT RATE LINES BYTES KIND
+   writer GO REPORT RATE LINES BYTES KIND
+     GO     a FIFO: it begins when it has read a byte of it
+     REPORT where it reports
      RATE   lines a second; 0: as fast as they are taken
      LINES  how many; 0: until TERM
      BYTES  length of a line with its newline
      KIND   text (time and level before the number) or json
-   When done it writes REPORT (by rename), and waits for TERM:
+   When done it writes REPORT (by rename), and waits for TERM; it ends with whoever started it:
      {"lines", "bytes", "seconds", "longest_us", "over_50ms", "started_ns", "ended_ns"} */
 #define _GNU_SOURCE
+#include <fcntl.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -53,15 +57,22 @@ static size_t head(char *line, size_t size, int json, long number)
 
 int main(int argc, char **argv)
 {
-    if (argc != 6)
+    if (argc != 7)
         return 2;
-    long rate = atol(argv[2]), lines = atol(argv[3]), bytes = atol(argv[4]);
-    int json = !strcmp(argv[5], "json");
+    long rate = atol(argv[3]), lines = atol(argv[4]), bytes = atol(argv[5]);
+    int json = !strcmp(argv[6], "json");
     size_t tail = json ? 3 : 1;
     char *line = malloc((size_t)bytes + 256);
     struct sigaction action = {.sa_handler = stop};
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
     sigaction(SIGTERM, &action, NULL);
     sigaction(SIGINT, &action, NULL);
+
+    char go;
+    int fd = open(argv[1], O_RDONLY);
+    if (fd < 0 || read(fd, &go, 1) != 1)
+        return 1;
+    close(fd);
 
     int64_t started = now_ns(), longest = 0;
     long done = 0, over = 0;
@@ -99,7 +110,7 @@ int main(int argc, char **argv)
     int64_t ended = now_ns();
 
     char *name;
-    if (asprintf(&name, "%s.new", argv[1]) < 0)
+    if (asprintf(&name, "%s.new", argv[2]) < 0)
         return 1;
     FILE *report = fopen(name, "w");
     if (!report)
@@ -110,7 +121,7 @@ int main(int argc, char **argv)
             done, done * bytes, (double)(ended - started) / 1e9, (double)longest / 1e3, over,
             (long long)started, (long long)ended);
     fclose(report);
-    if (rename(name, argv[1]))
+    if (rename(name, argv[2]))
         return 1;
     while (!stopped)
         pause();

@@ -1,0 +1,102 @@
+"""The HTTP load as a process: started, waited for, and what it tells as a value."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from bench.api import request_bytes
+
+if TYPE_CHECKING:
+    from bench.instance import Instance
+    from bench.workbench import Bench
+
+_SLACK_S = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What one load saw; `failed` is by kind, `last` the last failure in words."""
+
+    seconds: float
+    requests: int
+    connections: int
+    failed: dict[str, int]
+    p50_us: float
+    p99_us: float
+    longest_us: float
+    last: str
+
+    @property
+    def failures(self) -> int:
+        """Failed requests of every kind."""
+        return sum(self.failed.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where requests go, and the request."""
+
+    address: str
+    request_file: str
+
+
+def unix(bench: Bench, instance: Instance, path: str) -> Target:
+    """`path` over the instance's Unix socket."""
+    return _target(bench, f"unix:{instance.socket}", request_bytes(path, "localhost"))
+
+
+def tcp(bench: Bench, instance: Instance, path: str) -> Target:
+    """`path` over loopback, with the app's token."""
+    port = instance.port
+    request = request_bytes(path, f"127.0.0.1:{port}", instance.token)
+    return _target(bench, f"tcp:{port}", request)
+
+
+def _target(bench: Bench, address: str, request: bytes) -> Target:
+    path = f"{bench.fresh('q')}/request"
+    with open(path, "wb") as file:
+        file.write(request)
+    return Target(address, path)
+
+
+class Loading:
+    """A load under way: for `seconds`, or until `stop` when that is 0."""
+
+    def __init__(
+        self,
+        bench: Bench,
+        target: Target,
+        connections: int,
+        *,
+        seconds: float = 0,
+        keep: bool = True,
+        think_ms: int = 0,
+        cpus: set[int] | None = None,
+    ) -> None:
+        self._seconds = seconds
+        self._process = bench.spawn(
+            [
+                bench.programs.load,
+                target.address,
+                str(connections),
+                "keep" if keep else "new",
+                str(seconds),
+                str(think_ms),
+                target.request_file,
+            ],
+            stdout=subprocess.PIPE,
+            cpus=cpus,
+        )
+
+    def result(self) -> Load:
+        """Wait for its end."""
+        said, _ = self._process.communicate(timeout=self._seconds + _SLACK_S)
+        return Load(**json.loads(said))
+
+    def stop(self) -> Load:
+        """Let it finish what is under way, and end."""
+        self._process.terminate()
+        return self.result()
