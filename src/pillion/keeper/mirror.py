@@ -46,6 +46,7 @@ class Mirror:
         self.target = target
         self.position = position
         self.lost = 0
+        self.handed = 0
         self.closed = False
         self._tail = Tail(directory, position)
         self._terminal = os.isatty(target)
@@ -98,12 +99,14 @@ class Mirror:
         if offset > self.position:
             self._gap += offset - self.position + len(self._partial)
             self._partial = b""
-        self.position = offset + len(data)
+        # Set last: the drain in another thread takes it to mean that nothing is on its way any more.
+        position = offset + len(data)
         out = b""
         if self._gap:
             head, newline, data = data.partition(b"\n")
             self._gap += len(head) + len(newline)
             if not newline:
+                self.position = position
                 return
             out = self._announce()
         data = self._partial + data
@@ -114,6 +117,7 @@ class Mirror:
             self._partial_since_s = now_s
         self._partial = data[cut:]
         self._out = memoryview(out + data[:cut])
+        self.position = position
 
     def _announce(self) -> bytes:
         gap, self._gap = self._gap, 0
@@ -131,4 +135,5 @@ class Mirror:
             self._out = memoryview(b"")
             return False
         self._out = self._out[written:]
+        self.handed += written
         return True

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 _PACE_S = 0.005
 _PACE_FROM_BYTES = 16 * 1024
 _STATS_EVERY_S = 1.0
+# A terminal that takes nothing for this long at the end is not waited for any longer.
+_MIRROR_PATIENCE_S = 1.0
 _SCRATCH_BYTES = 256 * 1024
 
 # The journal and the sidecar's own output have quotas of their own, so that neither can push the other or the app's out.
@@ -246,9 +248,13 @@ class Scribe:
             os.eventfd_write(self._spooler.wake, 1)
         os.eventfd_write(self._spooler.wake, 1)
         self._mirrorer.finish()
+        handed, patience_s = -1, deadline_s
         while not self._is_drained():
-            left_s = deadline_s - time.monotonic()
-            if left_s <= 0:
+            now_s = time.monotonic()
+            if self._mirrorer.handed != handed:
+                handed, patience_s = self._mirrorer.handed, now_s + _MIRROR_PATIENCE_S
+            left_s = deadline_s - now_s
+            if left_s <= 0 or (now_s >= patience_s and self._is_spooled()):
                 return False
             wait = select.poll()
             wait.register(self._progress, select.POLLIN)
@@ -264,11 +270,11 @@ class Scribe:
                 busy = True
         return busy
 
+    def _is_spooled(self) -> bool:
+        return all(source.ring.pending_bytes == 0 for source in self._inputs)
+
     def _is_drained(self) -> bool:
-        return (
-            all(source.ring.pending_bytes == 0 for source in self._inputs)
-            and self._mirrorer.is_drained()
-        )
+        return self._is_spooled() and self._mirrorer.is_drained()
 
     def _report(self, now_s: float) -> None:
         """Tell the keeper what was lost or failed, when it changed, at most once a second."""
@@ -357,6 +363,11 @@ class Mirrorer:
         """From now on show unfinished lines too."""
         self._last = True
         os.eventfd_write(self.wake, 1)
+
+    @property
+    def handed(self) -> int:
+        """Bytes handed on so far."""
+        return sum(m.handed for m in self.mirrors)
 
     def is_drained(self) -> bool:
         """Whether every mirror has handed on what is on disk (or cannot)."""

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def test_the_app_is_not_started_before_the_sidecar_is_ready(host: Host) -> None:
-    instance = host.run("sh", "-c", "echo up", settings='[logs.file]\npath = "/dev/null"\n' if False else None)
+    instance = host.run("sh", "-c", "echo up")
     assert instance.wait() == 0
     events = [(e["kind"], e["component"]) for e in instance.events()]
     assert events.index(("ready", "agent")) < events.index(("started", "app"))
@@ -47,7 +47,7 @@ def test_an_app_that_requires_its_sidecar_is_not_started_without(host: Host) -> 
 
 
 def test_on_stop_the_last_line_of_the_app_reaches_the_receiver(host: Host, tmp_path: Path) -> None:
-    with Receiver(tmp_path / "records") as receiver:
+    with Receiver(str(tmp_path / "records")) as receiver:
         instance = host.run(
             "sh", "-c", "trap 'echo the very last; exit 5' TERM; echo first; while :; do sleep 0.05; done",
             overrides=[f'telemetry.otlp="{receiver.url}"'],
