@@ -46,21 +46,38 @@ class Host:
     def env(self, **more: str) -> dict[str, str]:
         """Return an environment in which `pillion` finds these directories."""
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("PILLION_", "OTEL_"))}
-        return {**kept, "PILLION_RUNTIME_DIR": self.runtime, "PILLION_STATE_DIR": self.state, **more}
+        return {
+            **kept,
+            "PILLION_RUNTIME_DIR": self.runtime,
+            "PILLION_STATE_DIR": self.state,
+            **more,
+        }
 
-    def run(self, *command: str, name: str = "app", settings: str | None = None, **options: Any) -> Instance:
+    def run(
+        self, *command: str, name: str | None = "app", settings: str | None = None, **options: Any
+    ) -> Instance:
         """Start `pillion run --name NAME -- COMMAND`; `settings` is the text of a pillion.toml."""
         instance = Instance(self, name, command, settings, **options)
         self.instances.append(instance)
         return instance
 
-    def pillion(self, *words: str, check: bool = True, timeout: float = BOUND_S) -> subprocess.CompletedProcess[str]:
+    def pillion(
+        self, *words: str, check: bool = True, timeout: float = BOUND_S
+    ) -> subprocess.CompletedProcess[str]:
         """Run a command of Pillion's to its end."""
         done = subprocess.run(
-            [PILLION, *words], env=self.env(), capture_output=True, text=True, timeout=timeout, check=False, stdin=subprocess.DEVNULL
+            [PILLION, *words],
+            env=self.env(),
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+            stdin=subprocess.DEVNULL,
         )
         if check and done.returncode != 0:
-            raise AssertionError(f"pillion {' '.join(words)} ended with {done.returncode}: {done.stderr}")
+            raise AssertionError(
+                f"pillion {' '.join(words)} ended with {done.returncode}: {done.stderr}"
+            )
         return done
 
     def close(self) -> None:
@@ -82,7 +99,7 @@ class Instance:
     def __init__(
         self,
         host: Host,
-        name: str,
+        name: str | None,
         command: Sequence[str],
         settings: str | None,
         *,
@@ -98,10 +115,11 @@ class Instance:
         **options: Any,
     ) -> None:
         self.host = host
-        self.name = name
-        line = [*prefix, PILLION, verb, "--name", name, *words]
+        # Without a name the instance takes its command's, with a number when that is taken.
+        self.name = name or os.path.basename(command[0])
+        line = [*prefix, PILLION, verb, *(["--name", name] if name else []), *words]
         if settings is not None:
-            path = os.path.join(host.root, f"{name}.toml")
+            path = os.path.join(host.root, f"{self.name}.toml")
             with open(path, "w") as file:
                 file.write(settings)
             line += ["--settings", path]
@@ -110,7 +128,13 @@ class Instance:
         if command:
             line += ["--", *command]
         self.process = subprocess.Popen(
-            line, env=host.env(**(env or {})), stdin=stdin, stdout=stdout, stderr=stderr, cwd=cwd or host.root, **options
+            line,
+            env=host.env(**(env or {})),
+            stdin=stdin,
+            stdout=stdout,
+            stderr=stderr,
+            cwd=cwd or host.root,
+            **options,
         )
 
     @property
@@ -128,7 +152,9 @@ class Instance:
         with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as sock:
             sock.settimeout(bound_s)
             sock.connect(os.path.join(self.runtime, "keeper.sock"))
-            sock.send(json.dumps({"op": "call", "id": 1, "method": method, "params": params}).encode())
+            sock.send(
+                json.dumps({"op": "call", "id": 1, "method": method, "params": params}).encode()
+            )
             answer: dict[str, Any] = json.loads(sock.recv(1 << 20))
             return answer
 
@@ -140,7 +166,9 @@ class Instance:
             return {}
         return next((i for i in items if i["name"] == name), {})
 
-    def wait_state(self, name: str, state: str = "running", bound_s: float = BOUND_S) -> dict[str, Any]:
+    def wait_state(
+        self, name: str, state: str = "running", bound_s: float = BOUND_S
+    ) -> dict[str, Any]:
         """Wait until a component is in a state, and ready when that is running."""
 
         def look() -> dict[str, Any]:

@@ -8,6 +8,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
+
 from instance import alive, wait_for
 
 if TYPE_CHECKING:
@@ -67,7 +68,10 @@ def test_nothing_survives_the_keeper_and_no_line_is_left_unspooled(host: Host) -
     assert check_lines(instance.spooled("stdout")) > 100
     assert instance.kinds()[-1] == "guard"
     assert not alive(app)
-    wait_for("the instance is no longer listed", lambda: not os.path.exists(f"{instance.runtime}/instance.json"))
+    wait_for(
+        "the instance is no longer listed",
+        lambda: not os.path.exists(f"{instance.runtime}/instance.json"),
+    )
 
 
 def test_an_app_that_is_to_be_left_ends_by_itself_and_loses_nothing(host: Host) -> None:
@@ -91,10 +95,14 @@ def test_the_app_does_not_notice_that_the_scribe_is_killed(host: Host) -> None:
         os.kill(before["pid"], signal.SIGKILL)
         wait_for(
             "another scribe reads on",
-            lambda before=before: instance.component("scribe").get("pid") not in (0, None, before["pid"]),
+            lambda before=before: (
+                instance.component("scribe").get("pid") not in (0, None, before["pid"])
+            ),
         )
         size = len(instance.spooled("stdout"))
-        wait_for("the spool grows", lambda size=size: len(instance.spooled("stdout")) > size + 50_000)
+        wait_for(
+            "the spool grows", lambda size=size: len(instance.spooled("stdout")) > size + 50_000
+        )
     after = instance.component("app")
     assert (after["pid"], after["started"]) == (app["pid"], app["started"])
     assert instance.component("scribe")["restarts"] == 5
@@ -141,7 +149,9 @@ def test_a_stopped_sidecar_is_noticed_and_mended(host: Host, role: str) -> None:
     app = instance.wait_state("app")
     before = instance.wait_state(role)["pid"]
     os.kill(before, signal.SIGSTOP)
-    wait_for("another takes its place", lambda: instance.component(role).get("pid") not in (None, before))
+    wait_for(
+        "another takes its place", lambda: instance.component(role).get("pid") not in (None, before)
+    )
     instance.wait_state(role)
     assert not alive(before)
     assert "hung" in instance.kinds(role)
@@ -153,7 +163,9 @@ def test_a_paused_app_is_not_mistaken_for_a_dead_one(host: Host) -> None:
     app = instance.wait_state("app")
     os.kill(app["pid"], signal.SIGSTOP)
     ticks = instance.component("agent")["usage"].get("cpu_s", 0.0)
-    wait_for("the agent has beaten on", lambda: instance.component("agent")["usage"]["cpu_s"] > ticks)
+    wait_for(
+        "the agent has beaten on", lambda: instance.component("agent")["usage"]["cpu_s"] > ticks
+    )
     assert instance.component("app")["state"] == "running"
     os.kill(app["pid"], signal.SIGCONT)
     instance.signal(signal.SIGTERM)
@@ -164,7 +176,10 @@ def test_a_paused_container_is_not_mistaken_for_a_hang(host: Host) -> None:
     instance = host.run("sleep", "600", overrides=["agent.heartbeat=100ms"])
     instance.wait_state("app")
     agent = instance.wait_state("agent")["pid"]
-    everyone = [instance.process.pid, *(instance.component(n)["pid"] for n in ("scribe", "agent", "app"))]
+    everyone = [
+        instance.process.pid,
+        *(instance.component(n)["pid"] for n in ("scribe", "agent", "app")),
+    ]
     for pid in everyone:
         os.kill(pid, signal.SIGSTOP)
     # Far more heartbeats than would be missed by elapsed time.
@@ -181,5 +196,8 @@ def test_a_hung_scribe_is_replaced(host: Host) -> None:
     instance.wait_state("app")
     scribe = instance.component("scribe")["pid"]
     os.kill(scribe, signal.SIGSTOP)
-    wait_for("another takes its place", lambda: instance.component("scribe").get("pid") not in (None, 0, scribe))
+    wait_for(
+        "another takes its place",
+        lambda: instance.component("scribe").get("pid") not in (None, 0, scribe),
+    )
     assert not alive(scribe)

@@ -8,6 +8,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
+
 from instance import alive, wait_for
 
 if TYPE_CHECKING:
@@ -35,13 +36,17 @@ def test_an_app_over_its_memory_limit_dies_as_a_whole_and_alone(host: Host) -> N
     events = instance.events()
     exited = next(e for e in events if e["kind"] == "exited" and e["component"] == "app")
     assert "out of memory: the limit of app is 67108864 bytes" in exited["reason"]
-    assert "exited" not in [e["kind"] for e in events if e["component"] == "agent" and e["time"] < exited["time"]]
+    assert "exited" not in [
+        e["kind"] for e in events if e["component"] == "agent" and e["time"] < exited["time"]
+    ]
     assert agent
 
 
 def test_an_app_over_its_limit_is_restarted_by_its_policy(host: Host) -> None:
     restart = 'app.restart={policy="on-failure", initial="10ms", limit=2}'
-    instance = host.run(sys.executable, "-c", EATER, "0", overrides=["app.limits.memory=64M", restart])
+    instance = host.run(
+        sys.executable, "-c", EATER, "0", overrides=["app.limits.memory=64M", restart]
+    )
     assert instance.wait() == 128 + signal.SIGKILL
     assert instance.kinds("app").count("restarting") == 2
     assert instance.kinds("app").count("out-of-memory") == 3
@@ -57,7 +62,9 @@ def test_the_app_does_not_notice_a_sidecar_over_its_limit(host: Host, role: str)
     eater = "import sys\nfor p in sys.argv[1:]: open(p,'w').write('0')\nh=[]\nwhile True: h.append(bytearray(1<<20))"
     pid = os.spawnv(os.P_NOWAIT, sys.executable, [sys.executable, "-c", eater, *procs])
     os.waitpid(pid, 0)
-    wait_for("another takes its place", lambda: instance.component(role).get("pid") not in (None, before))
+    wait_for(
+        "another takes its place", lambda: instance.component(role).get("pid") not in (None, before)
+    )
     instance.wait_state(role)
     after = instance.component("app")
     assert (after["pid"], after["started"]) == (app["pid"], app["started"])
@@ -74,7 +81,9 @@ def groups_of(pid: int) -> list[str]:
                 continue
             for mount in ("unified", *controllers.split(",")):
                 directory = f"/sys/fs/cgroup/{mount}{path}" if mount else f"/sys/fs/cgroup{path}"
-                if os.path.exists(f"{directory}/cgroup.procs") and bool(controllers) == (mount != "unified"):
+                if os.path.exists(f"{directory}/cgroup.procs") and bool(controllers) == (
+                    mount != "unified"
+                ):
                     found.append(directory)
     return found
 
@@ -82,12 +91,24 @@ def groups_of(pid: int) -> list[str]:
 def test_limits_change_while_running_and_say_by_which_means(host: Host) -> None:
     instance = host.run("sleep", "600")
     instance.wait_state("app")
-    done = host.pillion("limits", "app", "memory=300M", "cpu=0.5", "processes=50", "open_files=100", "--instance", instance.name)
+    done = host.pillion(
+        "limits",
+        "app",
+        "memory=300M",
+        "cpu=0.5",
+        "processes=50",
+        "open_files=100",
+        "--instance",
+        instance.name,
+    )
     assert done.returncode == 0
     app = instance.component("app")
     assert app["limits"] == {"memory": 300 << 20, "cpu": 0.5, "processes": 50, "open_files": 100}
     with open(f"/proc/{app['pid']}/limits") as file:
-        assert next(line for line in file if line.startswith("Max open files")).split()[3:5] == ["100", "100"]
+        assert next(line for line in file if line.startswith("Max open files")).split()[3:5] == [
+            "100",
+            "100",
+        ]
     assert app["limits_by"] in host.pillion("status", "--instance", instance.name).stdout
     host.pillion("limits", "app", "memory=none", "--instance", instance.name)
     assert "memory" not in instance.component("app")["limits"]
@@ -113,7 +134,16 @@ def test_a_limit_of_processes_holds(host: Host) -> None:
 
 def test_without_control_groups_memory_is_sampled(host: Host) -> None:
     """Where no hierarchy can be seen the tree's resident memory is sampled instead."""
-    hidden = ["unshare", "-m", "--propagation", "private", "sh", "-c", 'umount -l -R /sys/fs/cgroup; exec "$@"', "sh"]
+    hidden = [
+        "unshare",
+        "-m",
+        "--propagation",
+        "private",
+        "sh",
+        "-c",
+        'umount -l -R /sys/fs/cgroup; exec "$@"',
+        "sh",
+    ]
     instance = host.run(
         sys.executable, "-c", EATER, "0.3",
         overrides=["app.limits.memory=64M", "agent.heartbeat=100ms"],

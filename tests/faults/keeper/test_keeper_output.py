@@ -11,6 +11,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
 from instance import wait_for
 from otlp_receiver import Receiver
 
@@ -20,7 +21,9 @@ if TYPE_CHECKING:
 
     from instance import Host, Instance
 
-WRITER = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))), "paced_writer.py")
+WRITER = os.path.join(
+    os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))), "paced_writer.py"
+)
 RATE = 20_000
 LONGEST_MS = 50
 
@@ -106,10 +109,14 @@ def test_a_disk_that_hangs_costs_the_app_nothing(host: Host, disk: Disk) -> None
 
 def test_what_a_full_ring_drops_is_counted_to_the_byte(host: Host, disk: Disk) -> None:
     with open(os.devnull, "wb") as null:
-        instance, path = writer(host, 5, rate=40_000, stdout=null, overrides=['logs.spool.ring="1M"'])
+        instance, path = writer(
+            host, 5, rate=40_000, stdout=null, overrides=['logs.spool.ring="1M"']
+        )
         wait_for("lines are in the spool", lambda: len(instance.spooled("stdout")) > 100_000)
         disk.freeze(2)
-        dropped = wait_for("the loss is known", lambda: instance.component("scribe")["stats"]["dropped_bytes"])
+        dropped = wait_for(
+            "the loss is known", lambda: instance.component("scribe")["stats"]["dropped_bytes"]
+        )
         assert dropped["stdout"] > 0
         assert instance.wait(30) == 0
     report = read_report(path)
@@ -123,7 +130,11 @@ def test_what_a_full_ring_drops_is_counted_to_the_byte(host: Host, disk: Disk) -
 def test_dropping_the_newest_keeps_what_was_there(host: Host, disk: Disk) -> None:
     with open(os.devnull, "wb") as null:
         instance, path = writer(
-            host, 5, rate=40_000, stdout=null, overrides=['logs.spool.ring="1M"', 'logs.spool.full="drop_newest"']
+            host,
+            5,
+            rate=40_000,
+            stdout=null,
+            overrides=['logs.spool.ring="1M"', 'logs.spool.full="drop_newest"'],
         )
         wait_for("lines are in the spool", lambda: len(instance.spooled("stdout")) > 100_000)
         disk.freeze(2)
@@ -135,7 +146,11 @@ def test_dropping_the_newest_keeps_what_was_there(host: Host, disk: Disk) -> Non
 def test_blocking_loses_nothing(host: Host, disk: Disk) -> None:
     with open(os.devnull, "wb") as null:
         instance, path = writer(
-            host, 5, rate=40_000, stdout=null, overrides=['logs.spool.ring="1M"', 'logs.spool.full="block"']
+            host,
+            5,
+            rate=40_000,
+            stdout=null,
+            overrides=['logs.spool.ring="1M"', 'logs.spool.full="block"'],
         )
         wait_for("lines are in the spool", lambda: len(instance.spooled("stdout")) > 100_000)
         disk.freeze(2)
@@ -143,13 +158,20 @@ def test_blocking_loses_nothing(host: Host, disk: Disk) -> None:
     check_complete(instance, read_report(path))
 
 
-def test_a_full_disk_costs_the_app_nothing_and_the_spool_goes_on_when_there_is_room(host: Host, disk: Disk) -> None:
+def test_a_full_disk_costs_the_app_nothing_and_the_spool_goes_on_when_there_is_room(
+    host: Host, disk: Disk
+) -> None:
     filler = os.path.join(disk.path, "filler")
     with open(os.devnull, "wb") as null:
         instance, path = writer(host, 6, stdout=null, overrides=['logs.spool.ring="1M"'])
         wait_for("lines are in the spool", lambda: len(instance.spooled("stdout")) > 100_000)
-        subprocess.run(["dd", "if=/dev/zero", f"of={filler}", "bs=64k"], check=False, capture_output=True)
-        wait_for("the scribe says so", lambda: "No space left" in json.dumps(instance.component("scribe")["stats"]))
+        subprocess.run(
+            ["dd", "if=/dev/zero", f"of={filler}", "bs=64k"], check=False, capture_output=True
+        )
+        wait_for(
+            "the scribe says so",
+            lambda: "No space left" in json.dumps(instance.component("scribe")["stats"]),
+        )
         size = len(instance.spooled("stdout"))
         os.unlink(filler)
         wait_for("the spool goes on", lambda: len(instance.spooled("stdout")) > size + 100_000)
@@ -161,7 +183,13 @@ def test_a_full_disk_costs_the_app_nothing_and_the_spool_goes_on_when_there_is_r
 
 def test_the_quota_drops_the_oldest_segments_whole(host: Host) -> None:
     with open(os.devnull, "wb") as null:
-        instance, path = writer(host, 5, rate=60_000, stdout=null, overrides=['logs.spool.size="4M"', 'logs.spool.ring="2M"'])
+        instance, path = writer(
+            host,
+            5,
+            rate=60_000,
+            stdout=null,
+            overrides=['logs.spool.size="4M"', 'logs.spool.ring="2M"'],
+        )
         assert instance.wait(30) == 0
     report = read_report(path)
     assert report["bytes"] > 8 << 20
@@ -209,9 +237,15 @@ def test_what_a_slow_terminal_is_not_shown_is_announced_in_its_place(host: Host)
 
 
 def test_a_receiver_that_stops_reading_costs_the_app_nothing(host: Host, tmp_path: Path) -> None:
-    with Receiver(str(tmp_path / "records"), "--mode", "hang") as receiver, open(os.devnull, "wb") as null:
+    with (
+        Receiver(str(tmp_path / "records"), "--mode", "hang") as receiver,
+        open(os.devnull, "wb") as null,
+    ):
         instance, path = writer(
-            host, 3, stdout=null, overrides=[f'telemetry.otlp="{receiver.url}"', 'telemetry.timeout="1s"']
+            host,
+            3,
+            stdout=null,
+            overrides=[f'telemetry.otlp="{receiver.url}"', 'telemetry.timeout="1s"'],
         )
         time.sleep(3.5)  # the span of the fault itself
         receiver.set("ok")

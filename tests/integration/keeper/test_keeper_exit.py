@@ -11,6 +11,7 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
+
 from instance import PILLION, wait_for
 
 if TYPE_CHECKING:
@@ -78,7 +79,12 @@ def test_signals_reach_the_app_and_its_children_behind_a_shell(host: Host, name:
     child = f"trap 'echo child {name}; exit 0' {name}; echo child up; while :; do sleep 0.05; done"
     script = f"trap 'echo parent {name}' {name}; echo parent up; sh -c \"{child}\"; exit 3"
     instance = host.run("sh", "-c", script)
-    wait_for("both are up", lambda: b"child up" in instance.spooled("stdout") and b"parent up" in instance.spooled("stdout"))
+    wait_for(
+        "both are up",
+        lambda: (
+            b"child up" in instance.spooled("stdout") and b"parent up" in instance.spooled("stdout")
+        ),
+    )
     instance.signal(signal.Signals[f"SIG{name}"])
     out, _ = instance.output()
     assert instance.wait() == 3
@@ -88,7 +94,10 @@ def test_signals_reach_the_app_and_its_children_behind_a_shell(host: Host, name:
 
 def test_an_app_that_ignores_term_is_killed_at_its_deadline(host: Host) -> None:
     instance = host.run(
-        "sh", "-c", "trap '' TERM; echo up; while :; do sleep 0.05; done", overrides=["app.stop_timeout=300ms"]
+        "sh",
+        "-c",
+        "trap '' TERM; echo up; while :; do sleep 0.05; done",
+        overrides=["app.stop_timeout=300ms"],
     )
     wait_for("the app is up", lambda: b"up" in instance.spooled("stdout"))
     instance.signal(signal.SIGTERM)
@@ -135,21 +144,29 @@ def test_output_to_a_file_is_not_overwritten_by_what_follows(host: Host) -> None
 
 
 def test_standard_descriptors_that_are_closed_do_no_harm(host: Host) -> None:
-    instance = host.run("sh", "-c", "echo x; exit 5", prefix=["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh"])
+    instance = host.run(
+        "sh", "-c", "echo x; exit 5", prefix=["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh"]
+    )
     assert instance.wait() == 5
     assert instance.spooled("stdout") == b"x\n"
 
 
 def test_orphans_are_reaped_and_do_not_outlive_the_app(host: Host) -> None:
     pid_file = os.path.join(host.root, "pid")
-    orphan = f"setsid sh -c 'echo $$ >{pid_file}.new; mv {pid_file}.new {pid_file}; exec sleep 600' &"
-    instance = host.run("sh", "-c", f"({orphan}) ; while [ ! -e {pid_file} ]; do sleep 0.01; done; exit 4")
+    orphan = (
+        f"setsid sh -c 'echo $$ >{pid_file}.new; mv {pid_file}.new {pid_file}; exec sleep 600' &"
+    )
+    instance = host.run(
+        "sh", "-c", f"({orphan}) ; while [ ! -e {pid_file} ]; do sleep 0.01; done; exit 4"
+    )
     assert instance.wait() == 4
     with open(pid_file) as file:
         assert not os.path.exists(f"/proc/{file.read().strip()}")
 
 
-def test_with_a_terminal_the_app_is_its_foreground_group_and_stop_and_continue_work(host: Host) -> None:
+def test_with_a_terminal_the_app_is_its_foreground_group_and_stop_and_continue_work(
+    host: Host,
+) -> None:
     """A shell with job control starts it; Ctrl-Z stops the job, fg continues it, Ctrl-C ends the app."""
     master, slave = pty.openpty()
     app = "import signal,sys,time,os\nprint('foreground', os.tcgetpgrp(0) == os.getpgrp(), flush=True)\nwhile True: time.sleep(0.05); print('tick', flush=True)"
@@ -174,8 +191,14 @@ def test_with_a_terminal_the_app_is_its_foreground_group_and_stop_and_continue_w
         script = os.path.join(host.root, "app.py")
         with open(script, "w") as file:
             file.write(app)
-        os.write(master, f'{PILLION} run --name tty --set agent.wait=0s -- {sys.executable} {script}\n'.encode())
-        wait_for("the app ticks in the foreground", lambda: b"foreground True" in read() and b"tick" in read())
+        os.write(
+            master,
+            f"{PILLION} run --name tty --set agent.wait=0s -- {sys.executable} {script}\n".encode(),
+        )
+        wait_for(
+            "the app ticks in the foreground",
+            lambda: b"foreground True" in read() and b"tick" in read(),
+        )
         os.write(master, b"\x1a")
         wait_for("the shell says stopped", lambda: b"Stopped" in read())
         time.sleep(0.2)  # whatever was on its way has come; from here on nothing may tick
@@ -187,7 +210,10 @@ def test_with_a_terminal_the_app_is_its_foreground_group_and_stop_and_continue_w
         wait_for("it ticks again", lambda: b"tick" in read()[mark:])
         os.write(master, b"\x03")
         os.write(master, b'echo "code=$?"\n')
-        wait_for("the shell has the code of SIGINT", lambda: b"code=130" in read() or b"code=1\r" in read())
+        wait_for(
+            "the shell has the code of SIGINT",
+            lambda: b"code=130" in read() or b"code=1\r" in read(),
+        )
     finally:
         os.write(master, b"\nexit\n")
         try:

@@ -10,6 +10,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
+
 from instance import alive, wait_for
 from otlp_receiver import Receiver
 
@@ -28,7 +29,9 @@ def test_the_app_is_not_started_before_the_sidecar_is_ready(host: Host) -> None:
 
 def test_an_app_that_waits_too_long_is_started_anyway_and_loudly(host: Host) -> None:
     # An agent of 2 MiB is killed by its limit before it can be ready.
-    instance = host.run("sh", "-c", "echo up; exit 3", overrides=["agent.wait=300ms", "agent.limits.memory=2M"])
+    instance = host.run(
+        "sh", "-c", "echo up; exit 3", overrides=["agent.wait=300ms", "agent.limits.memory=2M"]
+    )
     out, err = instance.output()
     assert instance.wait() == 3
     assert out == b"up\n"
@@ -38,7 +41,10 @@ def test_an_app_that_waits_too_long_is_started_anyway_and_loudly(host: Host) -> 
 
 def test_an_app_that_requires_its_sidecar_is_not_started_without(host: Host) -> None:
     instance = host.run(
-        "sh", "-c", "echo up", overrides=["agent.wait=300ms", "agent.limits.memory=2M", "agent.required=true"]
+        "sh",
+        "-c",
+        "echo up",
+        overrides=["agent.wait=300ms", "agent.limits.memory=2M", "agent.required=true"],
     )
     out, err = instance.output()
     assert instance.wait() == 1
@@ -118,7 +124,9 @@ def test_components_are_stopped_started_and_restarted_on_request(host: Host) -> 
         ("upgrade", {"components": ["app"]}, 422),
     ],
 )
-def test_calls_that_cannot_be_carried_out_are_refused(host: Host, method: str, params: dict[str, object], status: int) -> None:
+def test_calls_that_cannot_be_carried_out_are_refused(
+    host: Host, method: str, params: dict[str, object], status: int
+) -> None:
     instance = host.run("sleep", "600")
     instance.wait_state("app")
     error = instance.call(method, **params)["error"]
@@ -129,7 +137,16 @@ def test_calls_that_cannot_be_carried_out_are_refused(host: Host, method: str, p
 def test_garbage_on_the_keepers_socket_does_no_harm(host: Host) -> None:
     instance = host.run("sleep", "600")
     instance.wait_state("app")
-    for garbage in (b"\0", b"{", b"[]", b"null", b'{"op": 7}', b'{"op": "call"}', b"x" * 100_000, b"[" * 50_000):
+    for garbage in (
+        b"\0",
+        b"{",
+        b"[]",
+        b"null",
+        b'{"op": 7}',
+        b'{"op": "call"}',
+        b"x" * 100_000,
+        b"[" * 50_000,
+    ):
         with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as sock:
             sock.connect(f"{instance.runtime}/keeper.sock")
             sock.send(garbage)
@@ -152,7 +169,9 @@ print("barrier passed", flush=True)
 sys.stdin.read()
 """
     read, write = os.pipe()
-    instance = host.run(sys.executable, "-c", script, overrides=["app.ready={notify=true}"], stdin=read)
+    instance = host.run(
+        sys.executable, "-c", script, overrides=["app.ready={notify=true}"], stdin=read
+    )
     os.close(read)
     wait_for("the barrier is passed", lambda: b"barrier passed" in instance.spooled("stdout"))
     app = instance.call("status")["result"]["app"]
@@ -211,7 +230,10 @@ def test_the_app_finds_its_sidecar_in_its_environment(host: Host) -> None:
 
 def test_python_settings_of_the_app_do_not_reach_the_keeper(host: Host) -> None:
     instance = host.run(
-        "sh", "-c", 'echo "$PYTHONHOME $PYTHONPATH"', env={"PYTHONHOME": "/nowhere", "PYTHONPATH": "/nowhere"}
+        "sh",
+        "-c",
+        'echo "$PYTHONHOME $PYTHONPATH"',
+        env={"PYTHONHOME": "/nowhere", "PYTHONPATH": "/nowhere"},
     )
     out, _ = instance.output()
     assert (instance.wait(), out) == (0, b"/nowhere /nowhere\n")

@@ -1,0 +1,296 @@
+"""The sidecar is killed and replaced again and again: the app does not notice, no connection is refused, no line is missing."""
+
+from __future__ import annotations
+
+import collections
+import json
+import os
+import signal
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from instance import wait_for
+from otlp_receiver import Receiver
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from instance import Host, Instance
+
+TESTS = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+WRITER = os.path.join(TESTS, "paced_writer.py")
+LOAD = os.path.join(TESTS, "api_load.py")
+
+
+class Clients:
+    """Clients in a process of their own."""
+
+    def __init__(self, report: str, *arguments: str) -> None:
+        self.report = report
+        self.process = subprocess.Popen(
+            [sys.executable, LOAD, "--report", report, *arguments], stdout=subprocess.PIPE
+        )
+        assert self.process.stdout is not None
+        assert self.process.stdout.readline() == b"up\n"
+
+    def stop(self) -> dict[str, Any]:
+        """End them and return their report."""
+        self.process.terminate()
+        self.process.communicate(timeout=30)
+        with open(self.report) as file:
+            report: dict[str, Any] = json.load(file)
+        return report
+
+    def close(self) -> None:
+        """End them, whatever happened."""
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.communicate()
+
+
+@pytest.fixture
+def receiver(tmp_path: Path) -> Iterator[Receiver]:
+    with Receiver(str(tmp_path / "records")) as made:
+        yield made
+
+
+def start(
+    host: Host, receiver: Receiver, rate: int = 20_000, seconds: float = 600, **options: Any
+) -> Instance:
+    """Start the paced writer with a shipper."""
+    with open(os.devnull, "wb") as null:
+        instance = host.run(
+            sys.executable, WRITER, str(rate), str(seconds), os.path.join(host.root, "report"), stdout=null,
+            overrides=[f'telemetry.otlp="{receiver.url}"', *options.pop("overrides", [])], **options,
+        )  # fmt: skip
+    instance.wait_state("app")
+    instance.wait_state("shipper")
+    return instance
+
+
+def clients(host: Host, instance: Instance, count: int, kinds: str, **more: str) -> Clients:
+    """Start clients on the instance's Unix socket."""
+    arguments = [w for k, v in more.items() for w in (f"--{k}", v)]
+    return Clients(
+        os.path.join(host.root, f"clients-{kinds}"), "--socket", f"{instance.runtime}/api.sock",
+        "--clients", str(count), "--kind", kinds, *arguments,
+    )  # fmt: skip
+
+
+def check_shipped(host: Host, receiver: Receiver) -> int:
+    """Every line is at the receiver at least once, a duplicate only with the position of its twin; returns the duplicates."""
+    with open(os.path.join(host.root, "report")) as file:
+        report = json.load(file)
+    offsets: dict[int, int] = {}
+    times: collections.Counter[int] = collections.Counter()
+    for record in receiver.records():
+        if record["stream"] != "stdout":
+            continue
+        number = int(record["body"].split()[1])
+        assert offsets.setdefault(record["offset"], number) == number
+        times[number] += 1
+    missing = [n for n in range(report["lines"]) if n not in times]
+    assert missing == []
+    assert len(offsets) == report["lines"]
+    return sum(times.values()) - len(times)
+
+
+def kill_again_and_again(host: Host, receiver: Receiver, times: int) -> None:
+    instance = start(host, receiver)
+    app = instance.component("app")
+    load = clients(host, instance, 2, "new")
+    try:
+        for _ in range(times):
+            for role in ("agent", "shipper"):
+                before = instance.wait_state(role)["pid"]
+                os.kill(before, signal.SIGKILL)
+                wait_for(
+                    f"another {role}",
+                    lambda role=role, before=before: (
+                        instance.component(role).get("pid") not in (None, before)
+                    ),
+                )
+        instance.wait_state("agent")
+        instance.wait_state("shipper")
+        report = load.stop()
+    finally:
+        load.close()
+    after = instance.component("app")
+    assert (after["pid"], after["started"]) == (app["pid"], app["started"])
+    refused = [what for what in report["failures"] if "refused" in what.lower()]
+    assert refused == []
+    # At most the connections that a killed agent had accepted.
+    assert sum(report["failures"].values()) <= 2 * times
+    assert report["requests"] > times
+    instance.signal(signal.SIGTERM)
+    assert instance.wait(60) == 0
+    check_shipped(host, receiver)
+
+
+def test_sidecar_killed_under_load(host: Host, receiver: Receiver) -> None:
+    kill_again_and_again(host, receiver, 5)
+
+
+@pytest.mark.soak
+def test_sidecar_killed_fifty_times_under_load(host: Host, receiver: Receiver) -> None:
+    kill_again_and_again(host, receiver, 50)
+
+
+def upgrade_under_clients(host: Host, receiver: Receiver, count: int, times: int) -> None:
+    instance = start(host, receiver, rate=2_000)
+    app = instance.component("app")
+    load = clients(host, instance, count, "keep-alive,new,pipelined,slow", pause="0.1")
+    try:
+        for _ in range(times):
+            before = {r: instance.wait_state(r)["pid"] for r in ("agent", "shipper")}
+            done = host.pillion("upgrade", "--instance", instance.name, "--json", timeout=60)
+            assert done.returncode == 0
+            after = {r: instance.wait_state(r)["pid"] for r in ("agent", "shipper")}
+            assert not set(before.values()) & set(after.values())
+        failed = host.pillion(
+            "upgrade", "--python", "/bin/false", "--instance", instance.name, check=False
+        )
+        assert failed.returncode == 1
+        assert "the old version carries on" in failed.stderr
+        report = load.stop()
+    finally:
+        load.close()
+    assert report["failures"] == {}
+    assert report["requests"] > count
+    after_app = instance.component("app")
+    assert (after_app["pid"], after_app["started"]) == (app["pid"], app["started"])
+    instance.signal(signal.SIGTERM)
+    assert instance.wait(60) == 0
+    cut = [e["data"].get("cut") for e in instance.events() if e["kind"] == "handed-over"]
+    assert cut
+    assert not any(cut)
+    assert check_shipped(host, receiver) == 0
+
+
+def test_no_request_and_no_line_is_lost_in_an_upgrade(host: Host, receiver: Receiver) -> None:
+    upgrade_under_clients(host, receiver, 80, 2)
+
+
+@pytest.mark.soak
+def test_no_request_and_no_line_is_lost_in_upgrades_under_400_clients(
+    host: Host, receiver: Receiver
+) -> None:
+    upgrade_under_clients(host, receiver, 400, 5)
+
+
+def test_a_second_upgrade_meanwhile_is_refused(host: Host) -> None:
+    instance = host.run("sleep", "600")
+    instance.wait_state("app")
+    first = subprocess.Popen(
+        [sys.executable, "-c", "import sys; sys.path.insert(0, sys.argv[1]); from instance import *; "
+         "i = Instance.__new__(Instance); i.host = type('H', (), {'runtime': sys.argv[2]}); i.name = sys.argv[3]; print(i.call('upgrade'))",
+         TESTS, host.runtime, instance.name], stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    wait_for("the first is under way", lambda: "upgrade-started" in instance.kinds())
+    second = instance.call("upgrade")
+    out, _ = first.communicate(timeout=30)
+    assert second["error"]["status"] == 409
+    assert "another upgrade is under way" in second["error"]["detail"]
+    assert "'upgraded'" in out
+
+
+def keeper_upgrades(host: Host, receiver: Receiver, times: int) -> None:
+    instance = start(host, receiver, rate=5_000)
+    pids = {
+        n: instance.component(n)["pid"] for n in ("keeper", "scribe", "app", "agent", "shipper")
+    }
+    load = clients(host, instance, 20, "keep-alive,new", pause="0.05")
+    try:
+        for _ in range(times):
+            result = instance.call("upgrade", components=["keeper"])
+            assert result["result"]["upgraded"][0]["pid"] == pids["keeper"]
+        broken = instance.call("upgrade", components=["keeper"], python="/bin/false")
+        assert "the old version carries on" in broken["error"]["detail"]
+        report = load.stop()
+    finally:
+        load.close()
+    assert report["failures"] == {}
+    assert {n: instance.component(n)["pid"] for n in pids} == pids
+    assert instance.kinds("keeper").count("keeper-upgraded") == times
+    instance.signal(signal.SIGUSR1)  # the default of USR1 ends the app: signals still pass
+    assert instance.wait(60) == 128 + signal.SIGUSR1
+
+
+def test_the_keeper_is_upgraded_in_place_under_load(host: Host, receiver: Receiver) -> None:
+    keeper_upgrades(host, receiver, 3)
+
+
+@pytest.mark.soak
+def test_the_keeper_is_upgraded_in_place_ten_times_under_load(
+    host: Host, receiver: Receiver
+) -> None:
+    keeper_upgrades(host, receiver, 10)
+
+
+def test_a_new_keeper_that_cannot_take_over_gives_way_to_the_old_one(host: Host) -> None:
+    """A version whose trial succeeds and whose takeover fails: the old one is executed again, in the same process."""
+    package = os.path.join(host.root, "broken", "pillion", "keeper")
+    os.makedirs(package)
+    for name in (os.path.dirname(package), package):
+        with open(os.path.join(name, "__init__.py"), "w") as file:
+            file.write("__version__ = '9.9.9'\n")
+    with open(os.path.join(package, "resume.py"), "w") as file:
+        file.write(
+            "def trial(fd):\n    return 0\ndef resume(fd, failure=None):\n    raise RuntimeError('does not start')\n"
+        )
+    python = os.path.join(host.root, "python")
+    with open(python, "w") as file:
+        # An interpreter that finds the broken version instead of ours.
+        file.write(f'#!/bin/sh\nshift\nPYTHONPATH={host.root}/broken exec {sys.executable} "$@"\n')
+    os.chmod(python, 0o755)
+    instance = host.run("sh", "-c", "trap 'exit 8' TERM; while :; do echo tick; sleep 0.02; done")
+    app = instance.wait_state("app")["pid"]
+    error = instance.call("upgrade", components=["keeper"], python=python)["error"]
+    assert "does not start" in error["detail"]
+    assert instance.component("app")["pid"] == app
+    assert instance.component("keeper")["pid"] == instance.process.pid
+    size = len(instance.spooled("stdout"))
+    wait_for("output goes on", lambda: len(instance.spooled("stdout")) > size + 20)
+    instance.signal(signal.SIGTERM)
+    assert instance.wait() == 8
+
+
+def many_instances(host: Host, count: int) -> None:
+    running = [host.run("sleep", "600", name=f"many-{i}") for i in range(count)]
+    for instance in running:
+        instance.wait_state("app", bound_s=120)
+    urls = set()
+    for instance in running:
+        with open(f"{instance.runtime}/instance.json") as file:
+            urls.add(json.load(file)["url"])
+    assert len(urls) == count
+    listed = json.loads(host.pillion("status", "--json").stdout)
+    names = {
+        i["instance"] if "instance" in i else i["name"]
+        for i in (listed["items"] if isinstance(listed, dict) else listed)
+    }
+    assert names == {i.name for i in running}
+    for instance in running:
+        instance.signal(signal.SIGTERM)
+    for instance in running:
+        assert instance.wait(120) == 143
+
+
+def test_instances_start_without_a_clash(host: Host) -> None:
+    many_instances(host, 12)
+
+
+@pytest.mark.soak
+def test_two_hundred_instances_start_without_a_clash(host: Host) -> None:
+    many_instances(host, 200)
+
+
+def test_derived_names_get_numbers(host: Host) -> None:
+    for _ in range(3):
+        host.run("sleep", "600", name=None)
+    for name in ("sleep", "sleep-2", "sleep-3"):
+        wait_for(name, lambda name=name: os.path.exists(f"{host.runtime}/{name}/instance.json"))
