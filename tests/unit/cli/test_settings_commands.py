@@ -110,7 +110,7 @@ def test_check_says_what_holds_and_keeps_secrets(
         f"{file}: no problems\n"
         "  runs      node 'my server.js' as shop, user www-data\n"
         "  ready     when http://127.0.0.1:3000/healthz answers\n"
-        "  restarts  after a failure; waits 1s to 30s; given up after 10 starts in 5m\n"
+        "  restarts  after a failure; waits 1s to 30s; given up after 10 without a run of 1m\n"
         "  stops     TERM, and KILL after 10s\n"
         "  watchdog  restarted after 10s without a sign\n"
         "  limits    app: memory 512M, cpu 1.5, processes 200, open files 4096; agent: memory 128M; shipper: memory 128M\n"
