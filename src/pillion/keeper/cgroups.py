@@ -132,6 +132,11 @@ def _try_write(path: str, value: str) -> bool:
     return True
 
 
+def _quota_us(cores: float) -> str:
+    """Processor time per period; the kernel takes no less than 1 ms."""
+    return str(max(1000, int(cores * _CPU_PERIOD_US)))
+
+
 def _keyed(text: str, key: str) -> int:
     for line in text.splitlines():
         name, _, value = line.partition(" ")
@@ -279,7 +284,10 @@ class Group:
     def pids(self) -> list[int]:
         """Return the processes in the group."""
         directory = self.v2 or next(iter(self.v1.values()), None)
-        return [int(p) for p in _read(f"{directory}/cgroup.procs").split()] if directory else []
+        if not directory:
+            return []
+        # A process of a pid namespace that we do not see into is listed as 0, and to signal 0 is to signal ourselves.
+        return [pid for p in _read(f"{directory}/cgroup.procs").split() if (pid := int(p))]
 
     def signal(self, number: int) -> None:
         """Signal every process in the group."""
@@ -320,7 +328,7 @@ class Group:
             "memory",
             wanted=memory is not None,
         )
-        quota = "max" if cpu is None else str(int(cpu * _CPU_PERIOD_US))
+        quota = "max" if cpu is None else _quota_us(cpu)
         self._put(f"{self.v2}/cpu.max", f"{quota} {_CPU_PERIOD_US}", "cpu", wanted=cpu is not None)
         self._put(
             f"{self.v2}/pids.max",
@@ -332,18 +340,25 @@ class Group:
     def _apply_v1(self, limits: LimitsPlan) -> None:
         memory, cpu, processes = limits.get("memory"), limits.get("cpu"), limits.get("processes")
         self._refuse_below_use(memory)
+        for what, controller, wanted in (
+            ("memory", "memory", memory), ("cpu", "cpu", cpu), ("processes", "pids", processes)
+        ):  # fmt: skip
+            if wanted is not None and controller not in self.v1:
+                raise LimitRefused(
+                    f"cannot limit {what} to {wanted}: we may make no group of cgroup v1's {controller} controller here"
+                )
         directory = self.v1.get("memory")
-        if directory or memory is not None:
+        if directory:
             value = _V1_UNLIMITED if memory is None else str(memory)
             # memory.memsw may never be below memory: which of the two goes first depends on the direction, so the second try settles it.
             names = ("memory.limit_in_bytes", "memory.memsw.limit_in_bytes")
-            swap = bool(directory) and os.path.exists(f"{directory}/{names[1]}")
+            swap = os.path.exists(f"{directory}/{names[1]}")
             first = _try_write(f"{directory}/{names[0]}", value)
             if swap:
                 _try_write(f"{directory}/{names[1]}", value)
             if not first:
                 self._put(f"{directory}/{names[0]}", value, "memory", wanted=memory is not None)
-        quota = _V1_UNLIMITED if cpu is None else str(max(1000, int(cpu * _CPU_PERIOD_US)))
+        quota = _V1_UNLIMITED if cpu is None else _quota_us(cpu)
         self._put(f"{self.v1.get('cpu')}/cpu.cfs_period_us", str(_CPU_PERIOD_US))
         self._put(f"{self.v1.get('cpu')}/cpu.cfs_quota_us", quota, "cpu", wanted=cpu is not None)
         count = "max" if processes is None else str(processes)

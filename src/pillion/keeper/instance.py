@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import socket
+import stat
 import sys
 import time
 
@@ -158,16 +159,25 @@ def _make_directory(path: str) -> None:
         os.makedirs(path, mode=0o700, exist_ok=True)
         owner = os.stat(path).st_uid
     except OSError as error:
-        variable = (
-            "PILLION_RUNTIME_DIR" if path.startswith(places.runtime_root()) else "PILLION_STATE_DIR"
-        )
         raise Failure(
-            f"cannot make {path}: {error.strerror}; set {variable} to a directory of yours", 1
+            f"cannot make {path}: {error.strerror}; set {_variable(path)} to a directory of yours",
+            1,
         ) from error
-    if owner != os.geteuid():
+    # Where anyone may make files (/tmp), someone else may have made the directory above ours, and could put another in its place.
+    above = os.path.dirname(path)
+    trusted = {os.geteuid()}
+    if owner in trusted and os.stat(os.path.dirname(above)).st_mode & stat.S_ISVTX:
+        path, owner = above, os.stat(above).st_uid
+        trusted.add(0)
+    if owner not in trusted:
         raise Failure(
-            f"cannot use {path}: it belongs to uid {owner}; remove it or set PILLION_RUNTIME_DIR", 1
+            f"cannot use {path}: it belongs to uid {owner}; remove it or set {_variable(path)}", 1
         )
+
+
+def _variable(path: str) -> str:
+    runtime = f"{path}/".startswith(f"{places.runtime_root()}/")
+    return "PILLION_RUNTIME_DIR" if runtime else "PILLION_STATE_DIR"
 
 
 def _refuse_memory_file_system(path: str) -> None:
@@ -243,6 +253,7 @@ def _listen_unix(path: str, mode: int, kind: int = socket.SOCK_STREAM) -> socket
     try:
         sock.bind(path)
     except OSError as error:
+        sock.close()
         hint = (
             "; the path is too long (107 bytes at most), set PILLION_RUNTIME_DIR to a shorter one"
             if len(path) > 107
@@ -263,6 +274,7 @@ def parse_address(text: str) -> tuple[str, int]:
 
 
 def _listen_tcp(address: str, setting: str) -> socket.socket:
+    sock = None
     try:
         host, port = parse_address(address)
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -271,14 +283,18 @@ def _listen_tcp(address: str, setting: str) -> socket.socket:
         sock.bind((host, port))
         sock.listen(BACKLOG)
     except (OSError, ValueError) as error:
-        reason = (
-            "already in use"
-            if isinstance(error, OSError) and error.errno == errno.EADDRINUSE
-            else str(error)
-        )
-        raise Failure(
-            f"cannot listen on {address}: {reason}; set {setting} or stop the other", 1
-        ) from error
+        if sock is not None:
+            sock.close()
+        reason, remedy = str(error), f"set {setting}"
+        if isinstance(error, OSError):
+            reason = error.strerror or reason
+            if error.errno == errno.EADDRINUSE:
+                from .holder import holder
+
+                who = holder(port)
+                reason = f"already in use by {who}" if who else "already in use"
+                remedy = f"set {setting} or stop it"
+        raise Failure(f"cannot listen on {address}: {reason}; {remedy}", 1) from error
     return sock
 
 

@@ -203,7 +203,13 @@ def explain(report: bytes) -> Failure:
             "its interpreter is missing (first line of the script)" if found else "no such command"
         )
         return Failure(f"cannot start {what}: {reason}", NOT_FOUND)
-    remedy = "; make it executable (chmod +x)" if errno == 13 and stage == "start" else ""
+    remedy = ""
+    if stage == "start" and errno == 13:
+        directory = os.path.isdir(what)
+        reason = "it is a directory" if directory else reason
+        remedy = "" if directory else "; make it executable (chmod +x)"
+    elif stage == "start" and errno == 8:
+        remedy = "; a script needs a first line such as #!/bin/sh"
     return Failure(f"cannot {stage} {what}: {reason}{remedy}", NOT_EXECUTABLE)
 
 

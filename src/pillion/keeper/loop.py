@@ -88,7 +88,8 @@ class Loop:
         for number in dict.fromkeys(numbers):
             callback = self._signals.get(number)
             if callback is not None:
-                callback(number)
+                # Each for itself: one that fails must not swallow the others that came with it.
+                self._call(callback, number)
 
     def turn(self) -> None:
         """Wait for the next thing and do it."""
@@ -107,9 +108,9 @@ class Loop:
             if timer.callback is not None:
                 self._call(timer.callback)
 
-    def _call(self, callback: Callable[[], None]) -> None:
+    def _call(self, callback: Callable[..., None], *arguments: int) -> None:
         try:
-            callback()
+            callback(*arguments)
         except Exception as error:  # noqa: BLE001 # the loop's last line of defence, see __init__
             self._failed(error)
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 _MAX_DATAGRAM_BYTES = 16 * 1024
 _MAX_STATUS_CHARACTERS = 512
 _MAX_FDS = 64
+_MAX_PID_DIGITS = 10
 
 
 def parse(datagram: bytes) -> dict[str, str]:
@@ -52,8 +53,10 @@ class State:
             self.stopping = True
         if "STATUS" in fields:
             self.status = fields["STATUS"][:_MAX_STATUS_CHARACTERS]
-        if fields.get("MAINPID", "").isdigit():
-            self.main_pid = int(fields["MAINPID"])
+        main_pid = fields.get("MAINPID", "")
+        # Any app can say anything here: digits of other scripts, or thousands of them, are no pid.
+        if main_pid.isascii() and main_pid.isdigit() and len(main_pid) <= _MAX_PID_DIGITS:
+            self.main_pid = int(main_pid)
         if fields.get("WATCHDOG") == "1":
             self.beats += 1
         if fields.get("WATCHDOG") == "trigger":

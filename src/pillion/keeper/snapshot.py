@@ -107,6 +107,15 @@ def descriptors(state: dict[str, Json]) -> list[int]:
 def load(state: dict[str, Json]) -> Keeper:
     """Return a keeper that stands where the dumped one stood, without having touched anything yet. Raises Unreadable."""
     check(state)
+    try:
+        return _load(state)
+    except (KeyError, ValueError, TypeError, AssertionError, OSError) as error:
+        raise Unreadable(
+            f"cannot take over: the running keeper's state does not fit: {error!r}"
+        ) from error
+
+
+def _load(state: dict[str, Json]) -> Keeper:
     about = _object(state, "instance")
     instance = Instance(
         str(about["name"]),
@@ -155,7 +164,7 @@ def load(state: dict[str, Json]) -> Keeper:
 
 
 def check(state: dict[str, Json]) -> None:
-    """Look through a snapshot as `load` will need it: what the trial child of a new version does. Raises Unreadable."""
+    """Look through a snapshot without taking hold of its descriptors. Raises Unreadable."""
     if state.get("v") != VERSION:
         raise Unreadable(
             f"cannot take over: the running keeper speaks version {state.get('v')} of its state, not {VERSION}"

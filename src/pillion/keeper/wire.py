@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 MAX_MESSAGE_BYTES = 128 * 1024
 MAX_DESCRIPTORS = 8
 _MAX_OUTBOX = 64
+# More than a socket's buffer holds: a peer that never stops sending is left for the next turn.
+_MAX_BATCH = 512
 
 
 def pair() -> tuple[socket.socket, socket.socket]:
@@ -110,7 +112,9 @@ class Channel:
     def receive(self) -> list[tuple[Message, list[int]]]:
         """Return what has arrived, each message with the descriptors that came along (close on exec, the caller's to close)."""
         arrived: list[tuple[Message, list[int]]] = []
-        while not self.closed:
+        for _ in range(_MAX_BATCH):
+            if self.closed:
+                break
             try:
                 data, fds = self._receive()
             except (BlockingIOError, InterruptedError):
