@@ -35,7 +35,9 @@ if TYPE_CHECKING:
 
 SCOPES = {"events": "pillion.events", "sidecar": "pillion.sidecar"}
 APP_SCOPE = "pillion.app"
-IDLE_S = 1.0
+# Between two looks without a report of growth: rarely where reports come, since an idle sidecar should not wake.
+IDLE_S = 5.0
+IDLE_POLLING_S = 1.0
 MEASURE_S = 1.0
 READ_ATTEMPTS = 10
 POSITIONS_EVERY_S = 0.1
@@ -299,7 +301,8 @@ class Shipping:
     async def _idle(self, generation: int) -> None:
         """Wait for growth, or until something that is held back is due."""
         now_s = self._loop.time()
-        until_s = now_s + IDLE_S
+        polling = self._waker.polls or self._files is not None
+        until_s = now_s + (IDLE_POLLING_S if polling else IDLE_S)
         if self._draft.count:
             until_s = min(until_s, self._draft.began_s + self._limits.wait_s)
         for feed in self._active():

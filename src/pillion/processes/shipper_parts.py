@@ -163,7 +163,8 @@ def _resources(place: Place, settings: Settings) -> Callable[[str], Mapping[str,
                 "telemetry.distro.version": __version__,
             }
             if info.command:
-                found["process.command_args"] = list(info.command)
+                # Its arguments may hold secrets, which have no place in telemetry.
+                found["process.executable.name"] = os.path.basename(info.command[0])
             found.update(settings.telemetry.resource)
             if len(known) > 64:
                 known.clear()
