@@ -80,7 +80,7 @@ class Client:
         while not self.load.stopping:
             try:
                 await self.one(4 if kind == "pipelined" else 1, 0.01 if kind == "slow" else 0)
-            except Exception as error:
+            except (Failed, OSError, EOFError, ValueError, KeyError, IndexError) as error:
                 self.load.failures[f"{type(error).__name__}: {error}"] += 1
                 self.close()
             if kind == "new":
@@ -118,9 +118,6 @@ class Load:
             for number in range(self.options.clients):
                 group.create_task(Client(self).run(kinds[number % len(kinds)]))
             print("up", flush=True)
-        with open(f"{self.options.report}.new", "w") as file:
-            json.dump({"requests": self.requests, "failures": self.failures}, file)
-        os.rename(f"{self.options.report}.new", self.options.report)
 
 
 def main() -> None:
@@ -134,7 +131,11 @@ def main() -> None:
     parser.add_argument("--kind", default="keep-alive")
     parser.add_argument("--pause", type=float, default=0.02)
     parser.add_argument("--report", required=True)
-    asyncio.run(Load(parser.parse_args()).run())
+    load = Load(parser.parse_args())
+    asyncio.run(load.run())
+    with open(f"{load.options.report}.new", "w") as file:
+        json.dump({"requests": load.requests, "failures": load.failures}, file)
+    os.rename(f"{load.options.report}.new", load.options.report)
 
 
 if __name__ == "__main__":
