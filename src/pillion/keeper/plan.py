@@ -144,7 +144,7 @@ def _sidecar() -> SidecarPlan:
         "ready_timeout_s": 10.0,
         "drain_s": 10.0,
         "stop_timeout_s": 5.0,
-        "limits": {},
+        "limits": {"memory": 128 << 20},
     }
 
 
