@@ -25,6 +25,11 @@ from bench.report import as_json, as_markdown
 from bench.workbench import Bench, new_folder
 
 _RESULTS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "results")
+# Load per core before the first figure from which on others are at work here.
+_BUSY = 0.3
+_BUSY_TEXT = (
+    "this machine is busy (load {:.1f}): the figures will say more about that than about Pillion"
+)
 
 
 def main() -> int:
@@ -72,6 +77,8 @@ def _measure(wanted: list[Figure], given: argparse.Namespace, folder: str) -> in
     installation = install(f"{folder}/venv")
     command = shlex.join(["python", "-m", "bench", *sys.argv[1:]])
     found = facts(installation, peers, command)
+    if os.getloadavg()[0] > _BUSY * len(os.sched_getaffinity(0)):
+        print(_BUSY_TEXT.format(os.getloadavg()[0]), file=sys.stderr)
     results = []
     for figure in wanted:
         print(f"{figure.name}: {figure.says}", file=sys.stderr, flush=True)

@@ -63,7 +63,7 @@ def run(bench: Bench) -> list[Row]:
     thread.start()
     away: list[float] = []
     try:
-        for _ in range(bench.runs(15, 5)):
+        for _ in range(bench.runs(15, 3)):
             time.sleep(_BETWEEN_S)
             pid = instance.pid("agent")
             killed = time.monotonic()

@@ -52,8 +52,8 @@ def run(bench: Bench) -> list[Row]:
 def _hang(bench: Bench, disk: Disk, name: str, hang_s: float) -> tuple[Report, float]:
     folder = f"{disk.path}/{bench.fresh('h').rpartition('/')[2]}"
     os.mkdir(folder)
-    # A second before the disk hangs, and a second after.
-    writer = Writer(bench, rate=_RATE, lines=int(_RATE * (hang_s + 2)))
+    # It writes for some time after the disk has come back: what was held up must flow off.
+    writer = Writer(bench, rate=_RATE, lines=int(_RATE * (hang_s + bench.seconds(2, 1))))
     if name == PILLION:
         host = under_pillion(bench, writer, folder, ["logs.mirror=false"])
     else:

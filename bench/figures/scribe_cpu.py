@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from bench.figure import PILLION, Figure, Row, Target
 from bench.peers import CIRCUSD, SUPERVISORD
-from bench.proc import cpu_s
+from bench.proc import activity
 from bench.sampling import interleave
 from bench.writing import LINE_BYTES, Writer, under_peer, under_pillion
 
@@ -33,7 +33,7 @@ class _Taking:
     def __call__(self) -> float:
         """CPU of who takes the output, in percent of a core at the full rate."""
         bench = self.bench
-        seconds = bench.seconds(4, 2)
+        seconds = bench.seconds(3, 1)
         writer = Writer(bench, rate=_RATE, lines=int(_RATE * seconds))
         folder = bench.fresh("o")
         if self.name in (_ALONE, _MIRRORED):
@@ -43,16 +43,16 @@ class _Taking:
             host = under_peer(bench, self.name, writer, folder)
         try:
             writer.wait_started()
-            before = cpu_s(host.pid)
+            before = activity(host.pid)
             writer.begin()
             report = writer.report()
             # What is still in its pipe and its memory is work as well.
             time.sleep(0.3)
-            spent = cpu_s(host.pid) - before
+            spent = activity(host.pid) - before
         finally:
             host.stop()
         self.rates.setdefault(self.name, []).append(report.rate)
-        return spent / report.lines * _RATE * 100
+        return spent.cpu_ns / 1e9 / report.lines * _RATE * 100
 
 
 def run(bench: Bench) -> list[Row]:

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from bench.workbench import Bench
 
 _ROLES = ("agent", "shipper")
-_SETTLE_S = 4.0
 
 
 def run(bench: Bench) -> list[Row]:
@@ -25,8 +24,8 @@ def run(bench: Bench) -> list[Row]:
     )
     instance.wait_ready()
     pids = {role: instance.pid(role) for role in _ROLES}
-    time.sleep(_SETTLE_S)
-    seconds = bench.seconds(8, 5)
+    time.sleep(bench.seconds(4, 2))
+    seconds = bench.seconds(8, 4)
     pss: dict[str, list[float]] = {role: [] for role in _ROLES}
     share: dict[str, list[float]] = {role: [] for role in _ROLES}
     for _ in range(bench.runs(3)):
