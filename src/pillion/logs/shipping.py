@@ -9,32 +9,31 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from pillion.logs.batch import Draft
 from pillion.logs.delivery import Delivery
-from pillion.logs.feed import Feed
+from pillion.logs.intake import Intake
 from pillion.logs.positions import FILES
 from pillion.logs.recognise import Recogniser
-from pillion.logs.runs import run_dir, runs, stream_dir, streams
-from pillion.logs.spool import DAMAGED, DELETED, Gap, Scratch, StreamReader
+from pillion.logs.spool import DAMAGED, DELETED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from concurrent.futures import Executor
 
     from pillion.logs.delivery import Tell
+    from pillion.logs.feed import Feed
     from pillion.logs.followed import FollowedFiles
     from pillion.logs.lines import Item
     from pillion.logs.multiline import Joiner
     from pillion.logs.positions import Key, Positions
     from pillion.logs.retry import Backoff
     from pillion.logs.sinks import Sink
-    from pillion.logs.spool import Chunk
+    from pillion.logs.spool import Gap
     from pillion.logs.waker import Waker
 
-SCOPES = {"events": "pillion.events", "sidecar": "pillion.sidecar"}
-APP_SCOPE = "pillion.app"
 # Between two looks without a report of growth: rarely where reports come, since an idle sidecar should not wake.
 IDLE_S = 5.0
 IDLE_POLLING_S = 1.0
@@ -92,27 +91,29 @@ class Shipping:
         self.read_errors = 0
         self.lines = 0
         self.begun = False
-        self._state_dir = state_dir
-        self._run = run
         self._waker = waker
         self._executor = executor
         self._tell = tell
         self._limits = limits or Limits()
-        self._joiner = joiner
         self._recogniser = recogniser or Recogniser()
-        self._files = files
-        self._scratch = Scratch()
+        self._intake = Intake(
+            state_dir,
+            run,
+            positions,
+            line_bytes=self._limits.line_bytes,
+            joiner=joiner,
+            files=files,
+        )
         self._draft = Draft(
             sink,
             resource,
             max_bytes=self._limits.batch_bytes,
             max_records=self._limits.batch_records,
         )
-        self._feeds: dict[Key, Feed] = {}
-        self._done_runs: set[str] = set()
         self._measured_s = 0.0
         self._told_loss_s: dict[str, float] = {}
         self._deadline_s: float | None = None
+        self._unlisted = False
         self._retiring = False
         self._loop = asyncio.get_running_loop()
         self._ended = asyncio.Event()
@@ -122,7 +123,7 @@ class Shipping:
     def lag_bytes(self) -> dict[str, int]:
         """About how many bytes of each stream are still to be read, over all runs."""
         lag: dict[str, int] = {}
-        for feed in self._active():
+        for feed in self._intake.feeds():
             lag[feed.stream] = lag.get(feed.stream, 0) + feed.lag_bytes
         return lag
 
@@ -141,7 +142,7 @@ class Shipping:
             if not self._retiring:
                 await self._finish()
             # Only here: when this task is cancelled, a thread may still be reading.
-            for feed in self._active():
+            for feed in self._intake.feeds():
                 feed.close()
         finally:
             self._ended.set()
@@ -208,7 +209,12 @@ class Shipping:
         measure = now_s - self._measured_s >= MEASURE_S
         if measure:
             self._measured_s = now_s
-        blocks = await self._loop.run_in_executor(self._executor, self._read, measure)
+        try:
+            read_blocks = partial(self._intake.read, measure=measure)
+            blocks = await self._loop.run_in_executor(self._executor, read_blocks)
+        except OSError as error:
+            self._cannot_list(error)
+            return False
         found = False
         for feed, read in blocks:
             if self._retiring:
@@ -225,59 +231,12 @@ class Shipping:
             if items:
                 await self._take(feed, items)
             found = found or bool(read)
-        self._forget_finished()
+        self._intake.forget_finished()
         if found:
             self._waker.grew()
         if self._draft.count and self._waited(now_s):
             await self._dispatch()
         return found
-
-    def _read(self, measure: bool) -> list[tuple[Feed, list[Chunk | Gap] | OSError]]:
-        """The next block of each stream of the oldest run that is not done, and of this run. In a thread."""
-        there = runs(self._state_dir)
-        self._done_runs &= set(there)
-        earlier = [run for run in there if run != self._run and run not in self._done_runs]
-        feeds: list[Feed] = []
-        for run in [*earlier[:1], self._run]:
-            names = streams(self._state_dir, run)
-            if run != self._run and not names:
-                self._done_runs.add(run)
-            feeds += [self._feed(run, stream) for stream in names]
-        if self._files is not None:
-            feeds += self._files.feeds(self.positions)
-        if measure:
-            self.positions.keep_runs(there)
-        blocks: list[tuple[Feed, list[Chunk | Gap] | OSError]] = []
-        for feed in feeds:
-            if feed.finished:
-                continue
-            try:
-                blocks.append((feed, feed.read(measure=measure)))
-            except OSError as error:
-                blocks.append((feed, error))
-        return blocks
-
-    def _feed(self, run: str, stream: str) -> Feed:
-        key = (run, stream)
-        feed = self._feeds.get(key)
-        if feed is None:
-            position = self.positions.get(key)
-            attributes: dict[str, object] = {"pillion.run": run, "pillion.stream": stream}
-            if stream in ("stdout", "stderr"):
-                attributes["log.iostream"] = stream
-            feed = self._feeds[key] = Feed(
-                key,
-                StreamReader(stream_dir(self._state_dir, run, stream), position, self._scratch),
-                run=run,
-                stream=stream,
-                position=position,
-                scope=SCOPES.get(stream, APP_SCOPE),
-                attributes=attributes,
-                cap_bytes=self._limits.line_bytes,
-                joiner=self._joiner(stream),
-                final=run != self._run,
-            )
-        return feed
 
     async def _take(self, feed: Feed, items: Sequence[Item]) -> None:
         at = 0
@@ -301,58 +260,28 @@ class Shipping:
     async def _idle(self, generation: int) -> None:
         """Wait for growth, or until something that is held back is due."""
         now_s = self._loop.time()
-        polling = self._waker.polls or self._files is not None
+        polling = self._waker.polls or self._intake.follows_files
         until_s = now_s + (IDLE_POLLING_S if polling else IDLE_S)
         if self._draft.count:
             until_s = min(until_s, self._draft.began_s + self._limits.wait_s)
-        for feed in self._active():
+        for feed in self._intake.feeds():
             if feed.deadline_s is not None:
                 until_s = min(until_s, feed.deadline_s)
-        self._watch()
+        if self._intake.watch(self._waker):
+            return
         await self._waker.wait(generation, max(0.001, until_s - now_s))
 
     async def _finish(self) -> None:
         """Take what is held back, and send the last batch."""
         now_s = self._loop.time()
-        for feed in self._active():
+        for feed in self._intake.feeds():
             if not feed.finished:
                 await self._take(feed, feed.finish(now_s))
         if self._draft.count:
             await self._dispatch()
 
-    def _active(self) -> list[Feed]:
-        files = [] if self._files is None else self._files.active()
-        return [*self._feeds.values(), *files]
-
-    def _watch(self) -> None:
-        self._waker.watch(f"{self._state_dir}/spool")
-        self._waker.watch(run_dir(self._state_dir, self._run))
-        for feed in self._feeds.values():
-            if feed.run == self._run:
-                self._waker.watch(stream_dir(self._state_dir, feed.run, feed.stream))
-        if self._files is not None:
-            for directory in self._files.directories():
-                self._waker.watch(directory)
-
-    def _forget_finished(self) -> None:
-        """Let go of an earlier run whose streams are read to their ends."""
-        finished = [feed for feed in self._feeds.values() if feed.finished]
-        for run in {feed.run for feed in finished}:
-            of_run = [feed for feed in self._feeds.values() if feed.run == run]
-            if all(feed.finished for feed in of_run):
-                self._done_runs.add(run)
-                for feed in of_run:
-                    feed.close()
-                    del self._feeds[feed.key]
-
     def _acknowledge(self, ends: Mapping[Key, int]) -> None:
-        of_streams: dict[Key, int] = {}
-        for key, end in ends.items():
-            if key[0] != FILES:
-                of_streams[key] = end
-            elif self._files is not None:
-                self._files.acknowledge(key[1], end, self.positions)
-        self.positions.advance(of_streams)
+        self._intake.acknowledge(ends)
         self._moved.set()
 
     def _gap(self, feed: Feed, gap: Gap) -> None:
@@ -369,6 +298,16 @@ class Shipping:
             f"{gap.end - gap.start} bytes of {stream} were {gap.why} in the spool before they were shipped",
             {"sink": self.sink.name, "stream": stream, "from": gap.start, "to": gap.end},
         )
+
+    def _cannot_list(self, error: OSError) -> None:
+        self.read_errors += 1
+        if not self._unlisted:
+            self._unlisted = True
+            self._tell(
+                "failed",
+                f"cannot list the spool: {error}; it is tried again every few seconds",
+                {"sink": self.sink.name},
+            )
 
     def _cannot_read(self, feed: Feed, error: OSError) -> None:
         self.read_errors += 1

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 PAUSE_S = 0.02
 FASTEST_POLL_S = 0.05
+MOST_WATCHES = 4096
 
 
 class Waker:
@@ -47,18 +48,20 @@ class Waker:
         """Whether growth is found by looking, not by being told."""
         return self._inotify is None
 
-    def watch(self, directory: str) -> None:
-        """Watch one directory; without inotify, or when that refuses, the timed waits have to do."""
-        if (
-            self._inotify is not None
-            and directory not in self._watched
-            and len(self._watched) < 4096
-        ) and self._inotify.watch(directory):
-            self._watched.add(directory)
+    def watch(self, directory: str) -> bool:
+        """Watch one directory; True when that is new, so that what grew before is to be looked for.
 
-    def forget(self, directory: str) -> None:
-        """Drop what is known of a directory that is gone; the kernel has dropped its watch."""
-        self._watched.discard(directory)
+        Without inotify, or when that refuses, the timed waits have to do.
+        """
+        if (
+            self._inotify is None
+            or directory in self._watched
+            or len(self._watched) >= MOST_WATCHES
+            or not self._inotify.watch(directory)
+        ):
+            return False
+        self._watched.add(directory)
+        return True
 
     def watch_tree(self, directory: str, depth: int = 2) -> None:
         """Watch `directory` and its subdirectories down to `depth` levels."""
