@@ -6,6 +6,7 @@ import gzip
 import http.client
 import json
 import os
+import re
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from bench.workbench import Bench
 
 _ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+_NUMBER = re.compile(r" n=(\d+) ")
 
 
 class Receiver:
@@ -39,6 +42,10 @@ class Receiver:
         """What `telemetry.otlp` is set to."""
         return f"http://127.0.0.1:{self.port}"
 
+    def numbers(self) -> list[int]:
+        """The numbers of the writer's lines that arrived, in order of arrival; its plain ones, not those in JSON."""
+        return [int(found[1]) for body in self.bodies() if (found := _NUMBER.search(body))]
+
     def counts(self) -> dict[str, int]:
         """Requests, bytes, and when the first and the last came (CLOCK_MONOTONIC, ns)."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
@@ -50,15 +57,28 @@ class Receiver:
             connection.close()
 
     def bodies(self) -> Iterator[str]:
-        """The text of every record received, protobuf only."""
+        """The text of every record received."""
         assert self._kept is not None
         with open(self._kept, "rb") as file:
             while line := file.readline():
-                size, _, encoding = line.decode().split()
+                size, kind, encoding = line.decode().split()
                 body = file.read(int(size))
-                request = ExportLogsServiceRequest()
-                request.ParseFromString(gzip.decompress(body) if encoding == "gzip" else body)
-                for of_resource in request.resource_logs:
-                    for of_scope in of_resource.scope_logs:
-                        for record in of_scope.log_records:
-                            yield record.body.string_value
+                if encoding == "gzip":
+                    body = gzip.decompress(body)
+                yield from _json(body) if kind == "application/json" else _protobuf(body)
+
+
+def _protobuf(body: bytes) -> Iterator[str]:
+    request = ExportLogsServiceRequest()
+    request.ParseFromString(body)
+    for of_resource in request.resource_logs:
+        for of_scope in of_resource.scope_logs:
+            for record in of_scope.log_records:
+                yield record.body.string_value
+
+
+def _json(body: bytes) -> Iterator[str]:
+    for of_resource in json.loads(body)["resourceLogs"]:
+        for of_scope in of_resource["scopeLogs"]:
+            for record in of_scope["logRecords"]:
+                yield record["body"].get("stringValue", "")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from typing import TYPE_CHECKING
 
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
 _CLIENTS = 400
 _THINK_MS = 250
 _LINES_PER_S = 2_000
-_NUMBER = re.compile(r" n=(\d+) ")
 
 
 def run(bench: Bench) -> list[Row]:
@@ -59,8 +57,7 @@ def run(bench: Bench) -> list[Row]:
     instance.command("signal", "app", "TERM")
     written = writer.report()
     wait_for(lambda: instance.process.poll() is not None, "pillion run has ended")
-    got = [int(found[1]) for body in receiver.bodies() if (found := _NUMBER.search(body))]
-    return _rows(bench, took, seen, written.lines, got)
+    return _rows(bench, took, seen, written.lines, receiver.numbers())
 
 
 def _rows(
