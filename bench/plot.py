@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from bench.figure import PILLION
 from bench.report import number
 
 if TYPE_CHECKING:
@@ -61,7 +62,18 @@ def _panels(results: Sequence[Result]) -> list[tuple[str, list[Row]]]:
         for row in result.rows:
             title = f"{result.figure.name}: {row.measure} ({row.unit})"
             panels.setdefault(title, []).append(row)
-    return list(panels.items())
+    # Counts of what should not happen, and did not: the table says it, and a bar of no length says nothing.
+    return [
+        (title, rows) for title, rows in panels.items() if any(any(row.samples) for row in rows)
+    ]
+
+
+def _names(rows: Sequence[Row]) -> list[str]:
+    """Who each row is about; where all are ours, without saying so each time."""
+    ours = f"{PILLION}: "
+    if all(row.subject.startswith(ours) for row in rows):
+        return [row.subject.removeprefix(ours) for row in rows]
+    return [row.subject for row in rows]
 
 
 def _panel(axis: Axes, title: str, rows: Sequence[Row]) -> None:
@@ -71,7 +83,7 @@ def _panel(axis: Axes, title: str, rows: Sequence[Row]) -> None:
         _MISSED
         if row.verdict == "not met"
         else _OURS
-        if row.subject.startswith("pillion")
+        if row.subject.startswith(PILLION)
         else _THEIRS
         for row in rows
     ]
@@ -91,9 +103,9 @@ def _panel(axis: Axes, title: str, rows: Sequence[Row]) -> None:
             axis.plot(
                 [row.target.value] * 2, [place - 0.42, place + 0.42], color="black", linestyle=":"
             )
-    axis.set_yticks(places, [row.subject for row in rows], fontsize=8)
+    axis.set_yticks(places, _names(rows), fontsize=8)
     axis.invert_yaxis()
-    axis.set_title(title, fontsize=9, loc="left")
+    axis.set_title(title, fontsize=8.5, loc="left")
     axis.tick_params(axis="x", labelsize=8)
     axis.margins(x=0.15)
     positive = [median for median in medians if median > 0]

@@ -50,10 +50,10 @@ def run(bench: Bench) -> list[Row]:
 def _rows(samples: Mapping[str, _Samples]) -> list[Row]:
     rows: list[Row] = []
     for way, got in samples.items():
-        bound = _P50 if way == _HELD else None
+        p50_bound = _P50 if way == _HELD else None
         where = "p50, one connection, client on"
-        rows.append(Row(f"{where} another core", _who(way), "µs", got.p50_us, bound))
-        rows.append(Row(f"{where} the agent's core", _who(way), "µs", got.p50_beside_us, bound))
+        rows.append(Row(f"{where} another core", _who(way), "µs", got.p50_us, p50_bound))
+        rows.append(Row(f"{where} the agent's core", _who(way), "µs", got.p50_beside_us, p50_bound))
     for way, got in samples.items():
         bound = way == _HELD
         rows.append(

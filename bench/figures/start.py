@@ -54,7 +54,7 @@ def run(bench: Bench) -> list[Row]:
         ratios = [more / base for more, base in zip(extra, samples[_PYTHON], strict=True)]
         rows.append(
             Row(
-                f"more than the bare command, in `{_PYTHON}`",
+                f"beyond the bare command, in `{_PYTHON}`",
                 name,
                 "times",
                 ratios,

@@ -27,7 +27,7 @@ def run(bench: Bench) -> list[Row]:
     """Start all of them, let them settle, and look at all over the same seconds."""
     pids = _start(bench)
     time.sleep(bench.seconds(4, 2))
-    seconds = bench.seconds(8, 4)
+    seconds = bench.seconds(8, 6)
     dirty: dict[str, list[float]] = {}
     wakes: dict[str, list[float]] = {}
     for _ in range(bench.runs(3)):
