@@ -35,11 +35,14 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 
+import msgspec
 from google.protobuf import json_format
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import (
     ExportLogsServiceRequest,
     ExportLogsServiceResponse,
 )
+
+_encoder = msgspec.json.Encoder()
 
 
 class State:
@@ -70,16 +73,19 @@ class State:
             return self.mode, self.retry_after
 
     def take(self, request: ExportLogsServiceRequest) -> None:
-        lines = [json.dumps(record) for record in records_of(request)]
+        records = records_of(request)
+        lines = _encoder.encode_lines(records)
         with self.lock:
-            if self.out is not None and lines:
-                self.out.write(("\n".join(lines) + "\n").encode())
-            self.records += len(lines)
+            if self.out is not None and records:
+                self.out.write(lines)
+            self.records += len(records)
 
 
 def value_of(value: Any) -> Any:
     """An AnyValue as a plain value."""
     kind = value.WhichOneof("value")
+    if kind == "string_value":
+        return value.string_value
     if kind is None:
         return None
     if kind == "array_value":
@@ -95,7 +101,9 @@ def records_of(request: ExportLogsServiceRequest) -> list[dict[str, Any]]:
     found = []
     for of_resource in request.resource_logs:
         resource = {one.key: value_of(one.value) for one in of_resource.resource.attributes}
+        service = resource.get("service.name")
         for of_scope in of_resource.scope_logs:
+            scope = of_scope.scope.name
             for record in of_scope.log_records:
                 attributes = {one.key: value_of(one.value) for one in record.attributes}
                 found.append(
@@ -110,8 +118,8 @@ def records_of(request: ExportLogsServiceRequest) -> list[dict[str, Any]]:
                         "observed_ns": record.observed_time_unix_nano,
                         "trace_id": record.trace_id.hex(),
                         "span_id": record.span_id.hex(),
-                        "service": resource.get("service.name"),
-                        "scope": of_scope.scope.name,
+                        "service": service,
+                        "scope": scope,
                         "attributes": attributes,
                         "resource": resource,
                     }
@@ -273,7 +281,7 @@ class Receiver:
         """What has been received so far, in order of arrival."""
         with contextlib.suppress(FileNotFoundError), open(self.out, encoding="utf-8") as file:
             # The last line may be in the middle of being written.
-            return [json.loads(line) for line in file.read().split("\n")[:-1]]
+            return [msgspec.json.decode(line) for line in file.read().split("\n")[:-1]]
         return []
 
     def _control(self, method: str, body: str | None) -> bytes:

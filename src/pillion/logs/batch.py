@@ -47,14 +47,21 @@ class Draft:
         self._records: dict[Key, tuple[Feed, Records]] = {}
         self._ends: dict[Key, int] = {}
         self._oldest_ns = 0
+        self.share = 1.0
         self.size = 0
         self.count = 0
         self.began_s = 0.0
 
     @property
     def full(self) -> bool:
-        """Whether no further record goes in."""
-        return self.size >= self._max_bytes or self.count >= self._max_records
+        """Whether no further record goes in: `share` of the bounds is reached."""
+        return self.size >= self._bytes_left_of(0) or self.count >= self._records_left_of(0)
+
+    def _bytes_left_of(self, size: int) -> int:
+        return int(self._max_bytes * self.share) - size
+
+    def _records_left_of(self, count: int) -> int:
+        return max(1, int(self._max_records * self.share)) - count
 
     def fill(
         self, feed: Feed, items: Sequence[Item], at: int, recogniser: Recogniser, now_s: float
@@ -70,8 +77,8 @@ class Draft:
             items,
             at,
             recogniser,
-            size + self._max_bytes - self.size,
-            count + self._max_records - self.count,
+            size + self._bytes_left_of(self.size),
+            count + self._records_left_of(self.count),
         )
         if end > at:
             if self.count == 0:

@@ -13,6 +13,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from pillion.logs.pace import Pace
 from pillion.logs.retry import Backoff, Stall
 from pillion.logs.sinks import Again, Refused, Sent
 
@@ -64,9 +65,11 @@ class Delivery:
         age_limit_s: float,
         backoff: Backoff | None = None,
         stall: Stall | None = None,
+        pace: Pace | None = None,
         now_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         self.counters = Counters()
+        self.pace = pace or Pace(sink.in_flight)
         self._sink = sink
         self._acknowledge = acknowledge
         self._tell = tell
@@ -93,8 +96,8 @@ class Delivery:
         return len(self._flights)
 
     async def room(self) -> None:
-        """Wait while as many batches are under way as the sink allows."""
-        while len(self._flights) >= self._sink.in_flight:
+        """Wait while as many batches are under way as the sink and the pace allow."""
+        while len(self._flights) >= self.pace.window:
             await self._changed.wait()
 
     def send(self, batch: Batch) -> None:
@@ -133,9 +136,11 @@ class Delivery:
         attempt = 0
         while True:
             await self._turn(flight)
+            started_s = self._loop.time()
             outcome = await self._attempt(flight.batch)
             match outcome:
                 case Sent():
+                    self.pace.answered(self._loop.time() - started_s)
                     self._taken(flight.batch, outcome)
                     break
                 case Refused(why):
@@ -211,6 +216,7 @@ class Delivery:
 
     def _failed(self, why: str) -> None:
         self._failing = True
+        self.pace.failed()
         if self._stall.failed(self._loop.time()):
             self._tell(
                 "shipping-stalled",

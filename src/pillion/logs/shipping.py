@@ -7,6 +7,7 @@ but itself. Memory is bounded by the batches under way: while they are not taken
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from dataclasses import dataclass
 from functools import partial
@@ -117,6 +118,8 @@ class Shipping:
         self._retiring = False
         self._loop = asyncio.get_running_loop()
         self._ended = asyncio.Event()
+        # One write of the positions at a time: an older one must not land behind a newer, nor be under way when we exit.
+        self._writing = asyncio.Lock()
         self._moved = asyncio.Event()
 
     @property
@@ -173,27 +176,36 @@ class Shipping:
 
     async def retire(self, within_s: float) -> bool:
         """Read no more, let what is under way land within `within_s` seconds, and leave the rest to the successor."""
+        started = self._loop.time()
         self._retiring = True
         self._waker.wake()
-        return await self._close(within_s)
+        # A pass that is reading may still send what it has read; one that waits for a full window ends with `retiring`.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(within_s / 2):
+                await self._ended.wait()
+        return await self._close(max(0.05, within_s - (self._loop.time() - started)))
 
     async def _close(self, within_s: float) -> bool:
         settled = await self.delivery.settle(within_s)
         await self.delivery.close()
-        if self.positions.dirty:
-            try:
-                async with asyncio.timeout(1.0):
-                    await self._write_positions()
-            except TimeoutError:
-                self.positions.failures += 1
+        try:
+            async with asyncio.timeout(1.0):
+                await self._write_positions()
+        except TimeoutError:
+            self.positions.failures += 1
         await self.sink.close()
         self.positions.unlock()
         return settled
 
     async def _write_positions(self) -> bool:
-        contents = self.positions.encode()
-        failing = self.positions.error != ""
-        written = await self._loop.run_in_executor(self._executor, self.positions.write, contents)
+        async with self._writing:
+            if not self.positions.dirty:
+                return True
+            contents = self.positions.encode()
+            failing = self.positions.error != ""
+            written = await self._loop.run_in_executor(
+                self._executor, self.positions.write, contents
+            )
         if not written and not failing:
             self._tell(
                 "failed",
@@ -242,6 +254,7 @@ class Shipping:
         at = 0
         self.lines += len(items)
         while at < len(items):
+            self._draft.share = self.delivery.pace.share
             at = self._draft.fill(feed, items, at, self._recogniser, self._loop.time())
             if self._draft.full:
                 await self._dispatch()

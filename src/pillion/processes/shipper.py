@@ -97,8 +97,7 @@ class Shipper:
             self._tasks.start(f"ship to {name}", self._ship(shipping), may_end=True)
 
     async def _ship(self, shipping: Shipping) -> None:
-        if not await self._own_positions(shipping):
-            return
+        await self._own_positions(shipping)
         await asyncio.get_running_loop().run_in_executor(self._executor, shipping.positions.load)
         if shipping.positions.damaged:
             self._tell(
@@ -109,15 +108,15 @@ class Shipper:
         self._tasks.start(f"positions of {shipping.sink.name}", shipping.write_positions())
         await shipping.run()
 
-    async def _own_positions(self, shipping: Shipping) -> bool:
-        """Wait until a predecessor has let go of the positions; False when this process ends before."""
+    async def _own_positions(self, shipping: Shipping) -> None:
+        """Wait until a predecessor has let go of the positions."""
         loop = asyncio.get_running_loop()
         started = loop.time()
         told = False
-        while not self._ending:
+        while True:
             try:
                 if await loop.run_in_executor(self._executor, shipping.positions.lock):
-                    return True
+                    return
             except OSError as error:
                 # A full disk: rather ship twice than not at all.
                 self._tell(
@@ -125,7 +124,7 @@ class Shipper:
                     f"cannot lock {shipping.positions.path}: {error}; shipping begins without",
                     {"sink": shipping.sink.name},
                 )
-                return True
+                return
             if not told and loop.time() - started > _LOCK_TELL_S:
                 told = True
                 self._tell(
@@ -134,7 +133,6 @@ class Shipper:
                     {"sink": shipping.sink.name},
                 )
             await asyncio.sleep(_LOCK_EVERY_S)
-        return False
 
     def _retire(self, drain_s: float, successor: socket.socket | None) -> None:
         if successor is not None:
@@ -144,7 +142,8 @@ class Shipper:
 
     async def _hand_over(self, drain_s: float) -> None:
         try:
-            await asyncio.gather(*(one.retire(drain_s) for one in self._begun()))
+            begun = [one for one in self._shippings if one.begun]
+            await asyncio.gather(*(one.retire(drain_s) for one in begun))
             self._control.retired(0, 0)
         finally:
             self._finish(0)
@@ -155,12 +154,11 @@ class Shipper:
 
     async def _flush_and_end(self, grace_s: float) -> None:
         try:
-            await asyncio.gather(*(one.stop(grace_s) for one in self._begun()))
+            if self._shipping:
+                # Also what has not begun yet: a shipper that has just been restarted has the most to flush.
+                await asyncio.gather(*(one.stop(grace_s) for one in self._shippings))
         finally:
             self._finish(0)
-
-    def _begun(self) -> list[Shipping]:
-        return [one for one in self._shippings if one.begun]
 
     def _lost(self) -> None:
         # The keeper is gone: ship what is there, and end before anybody has to end us.

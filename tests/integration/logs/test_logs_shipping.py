@@ -217,3 +217,17 @@ def test_multiline_records_are_joined_and_flushed_when_nothing_follows(
         wait_for(lambda: len(bodies(receiver)) == 2, "both records")
         assert bodies(receiver) == ["Traceback:\n  one\n  two", "next\n  last words"]
         assert shipper.stop() == 0
+
+
+def test_a_stop_right_after_the_start_still_ships_everything(
+    tmp_path: Path, receiver: Receiver
+) -> None:
+    with ShipperProcess(str(tmp_path), settings(receiver)) as shipper:
+        spool = Spool(shipper.state_dir, run=RUN)
+        for index in range(20):
+            spool.write(b"%d\n" % index)
+        shipper.start()
+        # It lies in the socket before the shipper has read anything.
+        assert shipper.stop() == 0
+        assert bodies(receiver) == [str(index) for index in range(20)]
+        assert shipper.positions() == {"stdout": spool.offset}

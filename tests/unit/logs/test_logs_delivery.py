@@ -10,6 +10,7 @@ import pytest
 
 from pillion.logs.batch import Batch
 from pillion.logs.delivery import Delivery
+from pillion.logs.pace import Pace
 from pillion.logs.retry import Backoff, Stall
 from pillion.logs.sinks import Again, Outcome, Records, Refused, Sent
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
     from pillion.logs.positions import Key
+
 
 NOW_NS = 1_795_360_526_000_000_000
 AT_ONCE = Backoff(initial_s=0.0, max_s=0.0)
@@ -72,6 +74,7 @@ class Scene:
             age_limit_s=3600,
             backoff=AT_ONCE,
             stall=Stall(after_s=0.0),
+            pace=Pace(most=3, share=1.0, window=3),
             now_ns=lambda: NOW_NS,
         )
 
@@ -204,3 +207,21 @@ def test_settling_is_bounded_and_closing_leaves_the_position(held: bool) -> None
         assert scene.acknowledged == []
 
     play(scenario)
+
+
+def test_the_pace_grows_with_fast_answers_and_shrinks_with_slow_ones() -> None:
+    pace = Pace(most=3)
+    for _ in range(3):
+        pace.answered(0.01)
+    assert (pace.share, pace.window) == (1.0, 1)
+    for _ in range(5):
+        pace.answered(0.01)
+    assert (pace.share, pace.window) == (1.0, 3)
+    pace.answered(0.5)
+    assert (pace.share, pace.window) == (1.0, 3)
+    for _ in range(9):
+        pace.answered(2.0)
+    assert (pace.share, pace.window) == (1 / 16, 1)
+    pace.answered(0.01)
+    pace.failed()
+    assert (pace.share, pace.window) == (1 / 8, 1)
