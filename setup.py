@@ -33,11 +33,14 @@ def _extensions() -> list[Extension]:
             path.removeprefix("src/").removesuffix(".py").replace("/", "."),
             [path],
             extra_compile_args=["-O2", "-g0"],
-            optional=True,
         )
         for path in COMPILED
     ]
-    return cythonize(modules, build_dir="build", compiler_directives={"language_level": "3"})
+    built = cythonize(modules, build_dir="build", compiler_directives={"language_level": "3"})
+    for module in built:
+        # Said here, since cythonize forgets it: what does not compile is left out, and its source interpreted.
+        module.optional = True
+    return built
 
 
 setup(ext_modules=_extensions())
