@@ -62,27 +62,26 @@ def test_a_segment_header_that_is_whole_is_read() -> None:
     assert chunks.read_segment_header(chunks.segment_header(5, 6) + b"more") == (5, 6)
 
 
-@pytest.mark.parametrize("at", range(28))
-def test_a_segment_header_with_a_flipped_byte_is_none(at: int) -> None:
-    header = bytearray(chunks.segment_header(5, 6))
-    header[at] ^= 0x40
-    assert chunks.read_segment_header(header) is None
+def test_a_segment_header_with_a_flipped_byte_is_none() -> None:
+    for at in range(28):
+        header = bytearray(chunks.segment_header(5, 6))
+        header[at] ^= 0x40
+        assert chunks.read_segment_header(header) is None, f"byte {at}"
 
 
 def test_a_short_segment_header_is_none() -> None:
     assert chunks.read_segment_header(chunks.segment_header(5, 6)[:31]) is None
 
 
-@pytest.mark.parametrize("length", range(len(CHUNK)))
-def test_a_torn_chunk_is_none(length: int) -> None:
-    assert chunks.read_chunk(CHUNK[:length], 0) is None
+def test_a_torn_chunk_is_none() -> None:
+    assert [n for n in range(len(CHUNK)) if chunks.read_chunk(CHUNK[:n], 0)] == []
 
 
-@pytest.mark.parametrize("at", range(len(CHUNK)))
-def test_a_chunk_with_a_flipped_byte_is_none(at: int) -> None:
-    damaged = bytearray(CHUNK)
-    damaged[at] ^= 1
-    assert chunks.read_chunk(damaged, 0) is None
+def test_a_chunk_with_a_flipped_byte_is_none() -> None:
+    for at in range(len(CHUNK)):
+        damaged = bytearray(CHUNK)
+        damaged[at] ^= 1
+        assert chunks.read_chunk(damaged, 0) is None, f"byte {at}"
 
 
 def test_a_chunk_longer_than_any_is_none() -> None:

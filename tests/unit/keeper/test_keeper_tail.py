@@ -104,10 +104,12 @@ def test_everything_may_be_deleted(tmp_path: Path, tail: Callable[..., Tail]) ->
     assert rest(one) == [(7, b"bb")]
 
 
-@pytest.mark.parametrize("at", range(32, 32 + 34))
-def test_a_damaged_chunk_is_passed_over(tmp_path: Path, tail: Callable[..., Tail], at: int) -> None:
-    damage(put(tmp_path, 0, b"aa", b"bb", b"cc"), at)
-    assert rest(tail()) == [(2, b"bb"), (4, b"cc")]
+def test_a_damaged_chunk_is_passed_over(tmp_path: Path, tail: Callable[..., Tail]) -> None:
+    path = put(tmp_path, 0, b"aa", b"bb", b"cc")
+    for at in range(32, 32 + 34):
+        damage(path, at)
+        assert rest(tail()) == [(2, b"bb"), (4, b"cc")], f"byte {at}"
+        damage(path, at)
 
 
 @pytest.mark.parametrize("size", [100_000, 200_000, MAX_PAYLOAD_BYTES])
