@@ -1,16 +1,10 @@
-"""Lets these tests import the helpers beside the test kinds, and gives them the hot path at both speeds."""
+"""Gives these tests the hot path at both speeds."""
 
-import os
-import sys
 from types import SimpleNamespace
 
 import pytest
 
-TESTS = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-if TESTS not in sys.path:
-    sys.path.insert(0, TESTS)
-
-from two_speeds import BOTH  # noqa: E402
+from two_speeds import BOTH
 
 
 @pytest.fixture(params=sorted(BOTH), scope="session")
