@@ -47,7 +47,9 @@ def main() -> None:
         time.sleep(0.001)
     behind = clock() - start - number / rate
     with open(f"{report}.new", "w") as file:
-        json.dump({"lines": number, "bytes": size, "longest_ms": longest * 1000, "behind_s": behind}, file)
+        json.dump(
+            {"lines": number, "bytes": size, "longest_ms": longest * 1000, "behind_s": behind}, file
+        )
     os.rename(f"{report}.new", report)
 
 
