@@ -131,6 +131,7 @@ def dump_process(process: Process) -> dict[str, Json]:
         "started": process.started,
         "started_s": process.started_s,
         "ready": process.ready,
+        "killed_because": process.killed_because,
         "version": process.version,
         "stats": process.stats,
         "oom_fd": -1 if process.oom_fd is None else process.oom_fd,
@@ -158,6 +159,8 @@ def load_process(data: dict[str, Json]) -> Process:
     process.started = str(data["started"])
     process.started_s = float(str(data["started_s"]))
     process.ready = bool(data["ready"])
+    because = data["killed_because"]
+    process.killed_because = because if isinstance(because, str) else None
     version, stats, oom_fd = data["version"], data["stats"], data["oom_fd"]
     process.version = version if isinstance(version, str) else None
     process.stats = stats if isinstance(stats, dict) else {}

@@ -158,6 +158,17 @@ class Exits:
                 self._keeper.upgrade.successor_died(component, process, last_exit)
         elif process in component.retiring:
             component.retiring.remove(process)
+            report = process.retired or {}
+            self._keeper.event(
+                "handed-over",
+                component.name,
+                f"pid {process.pid} has retired",
+                {
+                    "handed": report.get("handed", 0),
+                    "cut": report.get("cut", 0),
+                    "said_so": process.retired is not None,
+                },
+            )
             if self._keeper.upgrade is not None:
                 self._keeper.upgrade.predecessor_gone(component, process)
 

@@ -10,6 +10,7 @@ from . import component as parts
 from . import notify, posix
 from .app import foreground_terminal, stop_signal
 from .calls import Calls
+from .cgroups import LimitRefused
 from .component import Component
 from .exits import Exits
 from .inbox import Inbox
@@ -106,7 +107,7 @@ class Keeper:
             "started",
             "keeper",
             f"run {self.instance.run}",
-            {"pid": os.getpid(), "command": list(self.plan["app"]["command"])},
+            {"pid": os.getpid(), "program": self.plan["app"]["command"][0]},
         )
         wait_s = self.plan["agent"].get("wait_s", 0.0)
         sidecars = self.sidecars()
@@ -182,14 +183,25 @@ class Keeper:
 
         Limits are put in force at once. Raises LimitRefused, and then nothing has changed.
         """
-        for component, limits in (
-            (self.app, plan["app"]["limits"]),
-            (self.agent, plan["agent"]["limits"]),
-            (self.shipper, plan["shipper"]["limits"]),
-        ):
-            if component.process is not None and component.limits != limits:
-                component.process.group.apply(limits)
-            component.limits = limits
+        wanted = {
+            "app": plan["app"]["limits"],
+            "agent": plan["agent"]["limits"],
+            "shipper": plan["shipper"]["limits"],
+        }
+        changed = [c for c in self.components.values() if c.process and c.limits != wanted[c.name]]
+        applied: list[Component] = []
+        try:
+            for component in changed:
+                assert component.process is not None
+                applied.append(component)
+                component.process.group.apply(wanted[component.name])
+        except LimitRefused:
+            for component in applied:
+                if component.process is not None:
+                    component.process.group.apply(component.limits)
+            raise
+        for component in self.components.values():
+            component.limits = wanted[component.name]
         enabled = self.plan["shipper"]["enabled"]
         self.plan = {
             **self.plan,

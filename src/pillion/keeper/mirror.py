@@ -7,6 +7,10 @@ import stat
 
 from .tail import Tail
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 # A line longer than this is passed on in pieces.
 _MAX_LINE_BYTES = 64 * 1024
 # How far a mirror may fall behind the stream before it skips to the present.
@@ -39,11 +43,19 @@ def open_target(fd: int) -> int | None:
 
 
 class Mirror:
-    """One stream's mirror, in whole lines. `lost` counts the bytes that were not handed on, each loss announced in its place."""
+    """One stream's mirror, in whole lines. `mark` is told how far it has come, for a successor to go on there; `lost` counts the bytes that were not handed on, each loss announced in its place."""
 
-    def __init__(self, name: str, directory: str, target: int, position: int = 0) -> None:
+    def __init__(
+        self,
+        name: str,
+        directory: str,
+        target: int,
+        position: int = 0,
+        mark: Callable[[int], None] = lambda _: None,
+    ) -> None:
         self.name = name
         self.target = target
+        self._mark = mark
         self.position = position
         self.lost = 0
         self.handed = 0
@@ -136,4 +148,6 @@ class Mirror:
             return False
         self._out = self._out[written:]
         self.handed += written
+        if not self._out and not self._gap:
+            self._mark(self.position - len(self._partial))
         return True

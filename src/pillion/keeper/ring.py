@@ -19,11 +19,14 @@ DROP_OLDEST = "drop_oldest"
 DROP_NEWEST = "drop_newest"
 BLOCK = "block"
 
-# Table: magic, slab count, next offset, dropped bytes; then per slab: sequence (0: free), offset behind its last chunk, used, written,
+# Table: magic, slab count, next offset, dropped bytes, and how far the mirror has come; then per slab: sequence (0: free), offset behind its last chunk, used, written,
 # sealed, and what had been dropped when it was opened: taking a slab from its old bytes and counting them is one store.
 _HEAD = struct.Struct("<QQQQ")
+_MIRRORED = struct.Struct("<Q")
+_MIRRORED_AT = _HEAD.size
+_TABLE_AT = _MIRRORED_AT + _MIRRORED.size
 _ENTRY = struct.Struct("<QQQQQQ")
-_MAGIC = 0x324E4952_4E4F4C50
+_MAGIC = 0x334E4952_4E4F4C50
 # A slab with less room than this is sealed: reads of a few bytes would cost more in headers than they bring.
 _MIN_ROOM = 4096
 # Slabs kept in memory after a burst; the pages of the rest go back to the kernel when the ring is empty.
@@ -40,7 +43,7 @@ def create_memory(ring_bytes: int) -> int:
 
 
 def _table_bytes(slabs: int) -> int:
-    return -(-(_HEAD.size + slabs * _ENTRY.size) // mmap.PAGESIZE) * mmap.PAGESIZE
+    return -(-(_TABLE_AT + slabs * _ENTRY.size) // mmap.PAGESIZE) * mmap.PAGESIZE
 
 
 class _Slab:
@@ -94,7 +97,7 @@ class Ring:
     def _recover(self) -> None:
         for slab in self._slabs:
             slab.sequence, slab.end, slab.used, slab.written, sealed, slab.dropped = (
-                _ENTRY.unpack_from(self._view, _HEAD.size + slab.index * _ENTRY.size)
+                _ENTRY.unpack_from(self._view, _TABLE_AT + slab.index * _ENTRY.size)
             )
             slab.sealed = bool(sealed)
             if slab.sequence:
@@ -123,7 +126,7 @@ class Ring:
         return self._view[start : start + SLAB_BYTES]
 
     def _store(self, slab: _Slab) -> None:
-        at = _HEAD.size + slab.index * _ENTRY.size
+        at = _TABLE_AT + slab.index * _ENTRY.size
         _ENTRY.pack_into(
             self._view,
             at,
@@ -137,6 +140,15 @@ class Ring:
 
     def _store_head(self) -> None:
         _HEAD.pack_into(self._view, 0, _MAGIC, len(self._slabs), self.next_offset, self.dropped)
+
+    @property
+    def mirrored(self) -> int:
+        """Offset behind the last byte that the mirror has handed on, over the deaths of scribes."""
+        return int(_MIRRORED.unpack_from(self._view, _MIRRORED_AT)[0])
+
+    def mark_mirrored(self, offset: int) -> None:
+        """Remember how far the mirror has come."""
+        _MIRRORED.pack_into(self._view, _MIRRORED_AT, offset)
 
     @property
     def pending_bytes(self) -> int:

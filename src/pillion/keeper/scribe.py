@@ -124,7 +124,9 @@ class Scribe:
             writers.append(writer)
             target = open_target(pipe.mirror_fd) if pipe.mirror_fd >= 0 else None
             if target is not None:
-                mirrors.append(Mirror(pipe.name, directory, target, writer.spooled))
+                mirrors.append(
+                    Mirror(pipe.name, directory, target, ring.mirrored, ring.mark_mirrored)
+                )
         positions = f"{state_dir}/positions"
         fulls = {plan["full"] for plan in logs["streams"].values()}
         full = next((f for f in (BLOCK, DROP_NEWEST) if f in fulls), DROP_OLDEST)

@@ -69,11 +69,14 @@ class Succession:
         """Try the new version in a child first."""
         keeper = self._keeper
         self._python, self._reply = python, reply
-        busy = [
-            c.name for c in keeper.components.values() if any(p.report >= 0 for p in c.processes())
-        ]
-        if busy:
-            self._refuse(409, f"{', '.join(busy)} is just being started; try again")
+        processes = [(c.name, p, c) for c in keeper.components.values() for p in c.processes()]
+        if starting := [name for name, p, _ in processes if p.report >= 0]:
+            self._refuse(409, f"{', '.join(starting)} is just being started; try again")
+            return
+        if retiring := [name for name, p, c in processes if p is not c.process]:
+            self._refuse(
+                409, f"{', '.join(retiring)} is still handing over from the last upgrade; try again"
+            )
             return
         memory = self._write_state()
         command, paths = _interpreter(python)

@@ -132,12 +132,7 @@ class Upgrade:
         )
 
     def predecessor_gone(self, component: Component, process: Process) -> None:
-        """The old process has ended: what it handed over and what its bound cut goes into the journal; on to the next."""
-        report = process.retired or {}
-        self._keeper.event(
-            "handed-over", component.name, f"pid {process.pid} has retired",
-            {"handed": report.get("handed", 0), "cut": report.get("cut", 0), "said_so": process.retired is not None},
-        )  # fmt: skip
+        """The old process has ended: on to the next."""
         if (
             component is not self._current
             or process is not self._predecessor

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import time
-from typing import TYPE_CHECKING
 
 from .spool import SegmentWriter, segment_bytes, spooled_end
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .quota import Quota
     from .ring import Ring
@@ -25,13 +25,16 @@ class StreamWriter:
         self.ring = ring
         self.directory = directory
         self.failure: str | None = None
-        self.spooled = spooled_end(directory)
+        self.spooled = 0
         self._limit = limit_bytes
-        self._recovered_to = self.spooled
+        self._recovered_to = 0
         self._writer: SegmentWriter | None = None
-        # What is on disk, though not entered in the ring, is never to count as dropped: pass over it before anything is read.
-        if (batch := ring.take(self.spooled)) is not None:
-            ring.release(batch, 0)
+
+    def recover(self) -> None:
+        """Find out where the segments of a scribe before us end, and pass over what the ring still holds of it. May wait for the disk."""
+        self.spooled = self._recovered_to = spooled_end(self.directory)
+        if (batch := self.ring.take(self.spooled)) is not None:
+            self.ring.release(batch, 0)
 
     def step(self) -> bool:
         """Write one batch; False when the ring holds nothing more or the disk refused."""
@@ -89,6 +92,8 @@ class Spooler:
 
     def run(self) -> None:
         """Write for ever. Each round takes a batch of every stream in turn, so that none starves."""
+        for stream in self.streams:
+            stream.recover()
         while True:
             os.eventfd_read(self.wake)
             while self._round():

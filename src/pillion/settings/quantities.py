@@ -94,9 +94,7 @@ class Size(Kind):
                 if value[-2:] in _AMBIGUOUS
                 else str(error)
             )
-            raise self.unfit(
-                value, why, f'"{near}"' if near[-1:] in ("K", "M", "G", "T") else None
-            ) from error
+            raise self.unfit(value, why, f'"{near}"' if _is_size(near) else None) from error
         if not self.minimum <= size <= self.maximum:
             raise self.unfit(value, "out of range")
         return size
@@ -111,6 +109,14 @@ class Size(Kind):
         if not isinstance(value, int) or isinstance(value, bool):
             raise self.unfit(value)
         return value
+
+
+def _is_size(text: str) -> bool:
+    try:
+        parse_size(text)
+    except ValueError:
+        return False
+    return True
 
 
 class Percentage(Kind):

@@ -68,12 +68,14 @@ def test_the_next_writer_goes_on_behind_what_is_there(
 ) -> None:
     one = driver()
     first = StreamWriter("stdout", one.ring, f"{tmp_path}/stdout", SEGMENT)
+    first.recover()
     one.read(10)
     first.step()
     end(first)
     one.read(5)
     one.crash()
     second = StreamWriter("stdout", one.ring, f"{tmp_path}/stdout", SEGMENT)
+    second.recover()
     assert second.spooled == 10
     assert second.step()
     assert on_disk(second.directory) == [(0, 10), (10, 5)]
@@ -94,6 +96,7 @@ def test_a_writer_killed_between_disk_and_entry_is_followed_without_a_duplicate(
     fresh.fd, one.fd = one.fd, fresh.fd
     fresh.crash()
     after = StreamWriter("stdout", fresh.ring, f"{tmp_path}/stdout", SEGMENT)
+    after.recover()
     assert after.spooled == ROOM
     fresh.fill(1)
     assert fresh.ring.dropped == 0, "what is on disk was counted as dropped"
