@@ -102,6 +102,14 @@ spool = 3
     ]
 
 
+@pytest.mark.parametrize(
+    ("written", "near"), [("512m", "512M"), ("5kb", "5K"), ("big", None), ("mb", None), ("", None)]
+)
+def test_a_size_is_suggested_only_when_it_is_one(written: str, near: str | None) -> None:
+    (problem,) = problems(f'[logs.spool]\nsize = "{written}"\n')
+    assert problem.partition("; did you mean ")[2] == (f'"{near}"?' if near else "")
+
+
 @pytest.mark.parametrize("name", ["store", "health", "ambassador", "inbound", "offload"])
 def test_sections_of_later_versions_are_no_slips(name: str) -> None:
     assert problems(f"[{name}]\n") == [
