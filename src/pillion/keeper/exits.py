@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import random
 import signal
 import sys
 import time
@@ -71,7 +70,7 @@ class Exits:
         self._keeper.output.restarts += 1
         decision = restart.decide(
             restart.SIDECAR_POLICY, self._scribe_failures, success=False,
-            ran_s=time.monotonic() - self.scribe_started_s, random=random.random(),
+            ran_s=time.monotonic() - self.scribe_started_s, random=restart.draw(),
         )  # fmt: skip
         self._scribe_failures = decision.failures
         if decision.delay_s:
@@ -229,7 +228,7 @@ class Exits:
             return
         decision = restart.decide(
             self._keeper.plan["app"]["restart"], app.failures, success=code == 0,
-            ran_s=time.monotonic() - process.started_s, random=random.random(),
+            ran_s=time.monotonic() - process.started_s, random=restart.draw(),
         )  # fmt: skip
         app.failures = decision.failures
         if decision.verdict != restart.RESTART:
@@ -298,7 +297,7 @@ class Exits:
             component.failures,
             success=code == 0,
             ran_s=ran_s,
-            random=random.random(),
+            random=restart.draw(),
         )
         component.failures = decision.failures
         if decision.delay_s == 0.0:

@@ -6,7 +6,6 @@ import os
 import sys
 
 from . import cgroups, places
-from .attach import Adopted
 from .instance import Instance, claim, write_atomically
 from .keeper import Keeper
 from .launch import Failure, lookup_ids
@@ -14,6 +13,7 @@ from .output import open_streams
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from .attach import Adopted
     from .plan import Plan
 
 
@@ -33,7 +33,7 @@ def run(
     are the command line's settings, for a later reload.
     """
     try:
-        adopted = Adopted.open(pid) if pid is not None else None
+        adopted = _adopt(pid) if pid is not None else None
         instance = prepare(plan, settings, name)
     except Failure as failure:
         print(f"pillion: {failure}", file=sys.stderr)
@@ -47,6 +47,12 @@ def run(
     keeper.prepare()
     keeper.begin()
     return keeper.run()
+
+
+def _adopt(pid: int) -> Adopted:
+    from .attach import Adopted
+
+    return Adopted.open(pid)
 
 
 def prepare(plan: Plan, settings: str, name: str | None) -> Instance:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import random
 import signal
 import sys
 import time
@@ -102,7 +101,7 @@ class Starter:
         print(f"pillion: {reason}", file=sys.stderr)
         component.state = parts.BACKOFF
         component.failures += 1
-        delay_s = restart.backoff_s(restart.SIDECAR_POLICY, component.failures, random.random())
+        delay_s = restart.backoff_s(restart.SIDECAR_POLICY, component.failures, restart.draw())
         component.restart_timer = self._keeper.loop.after(
             delay_s, lambda: self._keeper.exits.restart(component)
         )

@@ -187,7 +187,11 @@ def upgrade_under_clients(host: Host, receiver: Receiver, count: int, times: int
     assert cut
     assert not any(cut)
     duplicates = check_shipped(host, receiver, instance.name)
-    assert duplicates == 0, "\n".join(f"{e['time']} {e['kind']} {e['reason']} {e['data']}" for e in instance.events() if e["component"] == "shipper")
+    assert duplicates == 0, "\n".join(
+        f"{e['time']} {e['kind']} {e['reason']} {e['data']}"
+        for e in instance.events()
+        if e["component"] == "shipper"
+    )
 
 
 def test_no_request_and_no_line_is_lost_in_an_upgrade(host: Host, receiver: Receiver) -> None:

@@ -7,12 +7,12 @@ import socket
 import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from email.utils import formatdate
 
 from pillion.http.handover import HandoverError, HandoverSender
 
 from .connection import GONE, IDLE, LINGER, Connection
 from .counters import Counters
+from .date import http_date
 from .limits import ServerLimits
 from .messages import Handler, Peer, Request
 
@@ -341,4 +341,4 @@ class Server:
 
 
 def _date_line() -> bytes:
-    return b"date: " + formatdate(time.time(), usegmt=True).encode() + b"\r\n"
+    return b"date: " + http_date(time.time()).encode() + b"\r\n"
