@@ -139,7 +139,10 @@ def _missing(words: frozenset[str], output: str) -> set[str]:
 def shell(host: Host) -> Iterator[Shell]:
     """A shell in the checkout that finds this test's directories."""
     path = f"{os.path.dirname(sys.executable)}:{os.environ['PATH']}"
-    made = Shell(host.env(PATH=path, BILLING_URL="http://127.0.0.1:1", **_ports()))
+    env = host.env(PATH=path, BILLING_URL="http://127.0.0.1:1", **_ports())
+    # What a reader's shell does not have must not help.
+    env.pop("PYTHONUNBUFFERED", None)
+    made = Shell(env)
     yield made
     made.close()
 
