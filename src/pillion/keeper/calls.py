@@ -9,6 +9,7 @@ import signal
 from . import cgroups
 from . import component as parts
 from .app import stop_signal
+from .reply import Refused, Reply
 from .upgrade import Upgrade
 
 TYPE_CHECKING = False
@@ -21,39 +22,6 @@ if TYPE_CHECKING:
     from .wire import Channel, Json, Message
 
 _LIMIT_NAMES = ("memory", "cpu", "processes", "open_files")
-
-
-class Refused(Exception):
-    """A call that cannot be carried out: an HTTP status, a title, and a detail with culprit and remedy."""
-
-    def __init__(self, status: int, title: str, detail: str) -> None:
-        super().__init__(detail)
-        self.status = status
-        self.title = title
-
-
-class Reply:
-    """Where the answer of one call goes, once."""
-
-    __slots__ = ("_id", "channel")
-
-    def __init__(self, channel: Channel, number: Json) -> None:
-        self.channel = channel
-        self._id = number
-
-    @property
-    def number(self) -> Json:
-        """The caller's number for this call."""
-        return self._id
-
-    def result(self, result: dict[str, Json]) -> None:
-        """Answer."""
-        self.channel.send({"op": "reply", "id": self._id, "result": result})
-
-    def error(self, status: int, title: str, detail: str) -> None:
-        """Refuse."""
-        error: dict[str, Json] = {"status": status, "title": title, "detail": detail}
-        self.channel.send({"op": "reply", "id": self._id, "error": error})
 
 
 class Calls:

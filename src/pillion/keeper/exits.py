@@ -170,6 +170,7 @@ class Exits:
             )
             if self._keeper.upgrade is not None:
                 self._keeper.upgrade.predecessor_gone(component, process)
+        self._keeper.shutdown.sidecar_gone(component)
 
     def _clear_leftovers(self, process: Process, then: Callable[[], None]) -> None:
         """The main process has ended: what it left in the background gets the stop signal, then SIGKILL; then go on."""

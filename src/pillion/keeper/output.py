@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 
-from . import launch, ring, scribe, wire
+from . import intake, launch, ring, scribe, wire
 from .journal import Journal
 
 TYPE_CHECKING = False
@@ -114,7 +114,7 @@ class ScribeProcess:
         try:
             signal.set_wakeup_fd(-1)
             pipes = [
-                scribe.Pipe(
+                intake.Pipe(
                     s.name, s.read, s.memory, s.capacity, _MIRROR_FDS[s.name] if s.mirror else -1
                 )
                 for s in self.streams.values()

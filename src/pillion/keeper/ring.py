@@ -11,6 +11,7 @@ import _thread
 import mmap
 import os
 import struct
+import time
 
 from .chunks import CHUNK_HEADER, CHUNK_HEADER_BYTES, put_chunk_header, read_chunk
 
@@ -24,9 +25,14 @@ BLOCK = "block"
 _HEAD = struct.Struct("<QQQQ")
 _MIRRORED = struct.Struct("<Q")
 _MIRRORED_AT = _HEAD.size
-_TABLE_AT = _MIRRORED_AT + _MIRRORED.size
+# A read under way: sequence of its slab, place in it, and how many bytes it will bring.
+_INTENT = struct.Struct("<QQQ")
+_INTENT_AT = _MIRRORED_AT + _MIRRORED.size
+_TABLE_AT = _INTENT_AT + _INTENT.size
+# Stands where the first and the last bytes of a read will be; no UTF-8 text holds it.
+_NOTHING_YET = b"\xff\xfe\xfd\xfc\xff\xfb\xfa\xf9" * 2
 _ENTRY = struct.Struct("<QQQQQQ")
-_MAGIC = 0x334E4952_4E4F4C50
+_MAGIC = 0x344E4952_4E4F4C50
 # A slab with less room than this is sealed: reads of a few bytes would cost more in headers than they bring.
 _MIN_ROOM = 4096
 # Slabs kept in memory after a burst; the pages of the rest go back to the kernel when the ring is empty.
@@ -114,6 +120,10 @@ class Ring:
         # A chunk that was finished but not yet entered in the table: the read had happened, so its bytes are nowhere else.
         data = self._slab_view(last)
         chunk = None if last.sealed else read_chunk(data, last.used)
+        if chunk is None and not last.sealed and (came := self._came(last)):
+            # Its header was not written yet; the arrival is lost with the scribe, and now is near enough.
+            put_chunk_header(data, last.used, came, self.next_offset, time.time_ns())
+            chunk = read_chunk(data, last.used)
         if chunk is not None and chunk[0] == self.next_offset:
             last.used += CHUNK_HEADER_BYTES + chunk[2]
             self.next_offset += chunk[2]
@@ -212,6 +222,32 @@ class Ring:
             start = self._base + _KEPT_SLABS * SLAB_BYTES
             self._map.madvise(mmap.MADV_REMOVE, start, (self._top + 1 - _KEPT_SLABS) * SLAB_BYTES)
             self._top = 0
+
+    def intend(self, length: int) -> None:
+        """Say that the next thing to happen is a read of exactly `length` bytes into the reserved room.
+
+        A scribe that is killed between such a read and its `commit` loses nothing: where the marks are gone the bytes have come.
+        """
+        with self._lock:
+            slab = self._order[-1]
+            data = self._slab_view(slab)
+            for place in self._marks(self._reserved, length):
+                data[place] = _NOTHING_YET[: place.stop - place.start]
+            _INTENT.pack_into(self._view, _INTENT_AT, slab.sequence, self._reserved, length)
+
+    @staticmethod
+    def _marks(at: int, length: int) -> tuple[slice, slice]:
+        size = min(length, len(_NOTHING_YET))
+        return slice(at, at + size), slice(at + length - size, at + length)
+
+    def _came(self, slab: _Slab) -> int:
+        """How many bytes came by a read that was never committed: what was intended, or none."""
+        sequence, at, length = _INTENT.unpack_from(self._view, _INTENT_AT)
+        if sequence != slab.sequence or at != slab.used + CHUNK_HEADER_BYTES or not length:
+            return 0
+        data = self._slab_view(slab)
+        untouched = [data[p] == _NOTHING_YET[: p.stop - p.start] for p in self._marks(at, length)]
+        return 0 if any(untouched) else int(length)
 
     def commit(self, length: int, time_ns: int) -> None:
         """Enter the `length` bytes that were read into the reserved room, as one chunk."""

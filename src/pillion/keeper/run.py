@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from . import cgroups, places
+from . import cgroups, hierarchies, places
 from .instance import Instance, claim, write_atomically
 from .keeper import Keeper
 from .launch import Failure, lookup_ids
@@ -38,7 +38,7 @@ def run(
     except Failure as failure:
         print(f"pillion: {failure}", file=sys.stderr)
         return failure.code
-    groups = cgroups.Groups(cgroups.detect(), f"pillion-{instance.name}-{instance.run[-6:]}")
+    groups = cgroups.Groups(hierarchies.detect(), f"pillion-{instance.name}-{instance.run[-6:]}")
     groups.prepare()
     keeper = Keeper(plan, instance, open_streams(plan["logs"]), groups)
     keeper.version = version

@@ -13,7 +13,9 @@ import signal
 import time
 
 from . import guard, posix
+from .intake import Input
 from .mirror import Mirror, open_target
+from .mirrorer import Mirrorer
 from .quota import Quota
 from .ring import BLOCK, DROP_NEWEST, DROP_OLDEST, Ring
 from .spool import segment_bytes
@@ -24,6 +26,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import socket
 
+    from .intake import Pipe
     from .plan import LogsPlan
     from .wire import Message
 
@@ -42,57 +45,6 @@ EVENTS = "events"
 SIDECAR = "sidecar"
 
 
-class Pipe:
-    """What the scribe is given for one stream: the read end, the ring's memory, and the fd that it is mirrored to (-1: none)."""
-
-    __slots__ = ("capacity", "fd", "memory", "mirror_fd", "name")
-
-    def __init__(self, name: str, fd: int, memory: int, capacity: int, mirror_fd: int = -1) -> None:
-        self.name = name
-        self.fd = fd
-        self.memory = memory
-        self.capacity = capacity
-        self.mirror_fd = mirror_fd
-
-
-class _Input:
-    """One pipe being read into its ring."""
-
-    __slots__ = ("block", "ended", "fd", "full", "name", "pace_below", "paused", "ring")
-
-    def __init__(self, pipe: Pipe, ring: Ring, full: str) -> None:
-        self.name = pipe.name
-        self.fd = pipe.fd
-        self.ring = ring
-        self.full = full
-        self.paused = False
-        self.ended = False
-        # A read that found the pipe half full is followed by the next at once.
-        self.pace_below = pipe.capacity // 2
-
-    def read(self, scratch: bytearray) -> int:
-        """Read once; return the bytes read, 0 when there are none (or the ring blocks)."""
-        room = self.ring.reserve()
-        if room is None and self.full == BLOCK:
-            self.paused = True
-            return 0
-        try:
-            count = os.readv(self.fd, [scratch if room is None else room])
-        except BlockingIOError:
-            return 0
-        except OSError:
-            # EIO of a pty whose last writer has gone.
-            self.ended = True
-            return 0
-        if not count:
-            self.ended = True
-        elif room is None:
-            self.ring.skip(count)
-        else:
-            self.ring.commit(count, time.time_ns())
-        return count
-
-
 class Scribe:
     """The process itself. `run` returns when the keeper says so, or when the keeper is dead and everything is cleaned up."""
 
@@ -108,7 +60,7 @@ class Scribe:
         self._channel = Channel(channel)
         self._keeper = os.pidfd_open(keeper_pid)
         spool = f"{state_dir}/spool"
-        self._inputs: list[_Input] = []
+        self._inputs: list[Input] = []
         writers: list[StreamWriter] = []
         mirrors: list[Mirror] = []
         for pipe in pipes:
@@ -116,7 +68,7 @@ class Scribe:
             full = plan["full"] if plan else DROP_OLDEST
             ring = Ring(pipe.memory, full)
             os.set_blocking(pipe.fd, False)
-            self._inputs.append(_Input(pipe, ring, full))
+            self._inputs.append(Input(pipe, ring, full))
             directory = f"{spool}/{run}/{pipe.name}"
             # Segments are a fraction of the quota that they are under: with one as large, nothing could be dropped but everything.
             quota = logs["spool_bytes"] if pipe.name in APP_STREAMS else _OWN_QUOTA_BYTES
@@ -319,65 +271,6 @@ class Scribe:
 def _seconds(message: Message) -> float:
     bound = message.get("bound_s")
     return float(bound) if isinstance(bound, (int, float)) else 5.0
-
-
-class Mirrorer:
-    """The scribe's third thread: spool to terminal."""
-
-    def __init__(self, mirrors: list[Mirror], writers: dict[str, StreamWriter]) -> None:
-        self.mirrors = mirrors
-        self._writers = writers
-        self.wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
-        self._last = False
-        self._idle = False
-
-    def run(self) -> None:
-        """Hand on for ever."""
-        poll = select.poll()
-        poll.register(self.wake, select.POLLIN)
-        while True:
-            now_s = time.monotonic()
-            busy = False
-            for mirror in self.mirrors:
-                busy |= mirror.step(self._writers[mirror.name].spooled, now_s, last=self._last)
-            if busy:
-                continue
-            self._idle = True
-            timeout_ms = self._prepare(poll, now_s)
-            for fd, _ in poll.poll(timeout_ms):
-                if fd == self.wake:
-                    os.eventfd_read(self.wake)
-            self._idle = False
-
-    def _prepare(self, poll: select.poll, now_s: float) -> float | None:
-        due = [m.prompt_due_s for m in self.mirrors if m.prompt_due_s is not None]
-        for mirror in self.mirrors:
-            if mirror.blocked:
-                poll.register(mirror.target, select.POLLOUT)
-            else:
-                try:
-                    poll.unregister(mirror.target)
-                except KeyError:
-                    continue
-        return max(0.0, (min(due) - now_s) * 1000) if due else None
-
-    def finish(self) -> None:
-        """From now on show unfinished lines too."""
-        self._last = True
-        os.eventfd_write(self.wake, 1)
-
-    @property
-    def handed(self) -> int:
-        """Bytes handed on so far."""
-        return sum(m.handed for m in self.mirrors)
-
-    def is_drained(self) -> bool:
-        """Whether every mirror has handed on what is on disk (or cannot)."""
-        return all(
-            m.closed
-            or (m.position >= self._writers[m.name].spooled and not m.blocked and not m.unfinished)
-            for m in self.mirrors
-        )
 
 
 def prepare() -> None:

@@ -16,9 +16,9 @@ from .sidecar import running_paths
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .calls import Reply
     from .keeper import Keeper
     from .loop import Timer
+    from .reply import Reply
     from .wire import Json
 
 _TRIAL_BOUND_S = 15.0

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import signal
 
-from . import cgroups, posix, sampling, tree
+from . import posix, sampling, tree
 from .heart import ABORT, BEATS, Heart
+from .hierarchies import SAMPLING
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ class Watch:
         """Where no control group holds a memory limit, compare the tree's resident memory with it at every tick."""
         for component in self._keeper.components.values():
             limit, process = component.limits.get("memory"), component.process
-            if not limit or process is None or process.group.means != cgroups.SAMPLING:
+            if not limit or process is None or process.group.means != SAMPLING:
                 continue
             pids = (
                 self._keeper.exits.app_pids(process)

@@ -308,6 +308,15 @@ def test_two_hundred_instances_start_without_a_clash(host: Host) -> None:
     many_instances(host, 200)
 
 
+def test_a_stop_right_after_an_upgrade_does_not_hang(host: Host) -> None:
+    """The predecessor is still on its way out, and may be the last to go."""
+    instance = host.run("sleep", "600")
+    instance.wait_state("app")
+    assert "result" in instance.call("upgrade")
+    instance.signal(signal.SIGTERM)
+    assert instance.wait() == 143
+
+
 def test_derived_names_get_numbers(host: Host) -> None:
     for _ in range(3):
         host.run("sleep", "600", name=None)

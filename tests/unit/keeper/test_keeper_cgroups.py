@@ -9,14 +9,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pillion.keeper.cgroups import (
+from pillion.keeper.cgroups import Group, Groups, LimitRefused
+from pillion.keeper.hierarchies import (
     SAMPLING,
     V1,
     V2,
-    Group,
-    Groups,
     Hierarchies,
-    LimitRefused,
     detect,
     parse_membership,
     parse_mounts,

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pillion.keeper import instance, tree
-from pillion.keeper.cgroups import SAMPLING, Group, Groups, LimitRefused, detect
+from pillion.keeper.cgroups import Group, Groups, LimitRefused
+from pillion.keeper.hierarchies import SAMPLING, detect
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

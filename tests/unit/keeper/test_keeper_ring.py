@@ -298,3 +298,32 @@ def test_killed_at_every_store(driver: Callable[..., Driver], full: str, store: 
     one.read(200)
     one.crash()
     one.check()
+
+
+@pytest.mark.parametrize("length", [1, 2, 15, 16, 17, 40, 5000])
+@pytest.mark.parametrize("came", [True, False])
+def test_a_read_that_nobody_lived_to_enter_is_taken_over(length: int, came: bool) -> None:
+    fd = create_memory(0)
+    first = Ring(fd)
+    room = first.reserve()
+    assert room is not None
+    room[:5] = b"first"
+    first.commit(5, 1)
+    room = first.reserve()
+    assert room is not None
+    first.intend(length)
+    payload = b"x" * length
+    if came:
+        room[:length] = payload
+    second = Ring(fd)
+    batch = second.take()
+    assert batch is not None
+    held = [
+        bytes(batch.data[a + chunks.CHUNK_HEADER_BYTES :][:n])
+        for a, _, _, n in chunks.iter_chunks(batch.data)
+    ]
+    assert held == ([b"first", payload] if came else [b"first"])
+    assert second.next_offset == 5 + (length if came else 0)
+    # A third finds the same: the second entered it.
+    assert Ring(fd).next_offset == second.next_offset
+    os.close(fd)

@@ -17,9 +17,10 @@ from pillion import __version__
 from pillion.keeper import component as parts
 from pillion.keeper import posix, resume, snapshot, wire
 from pillion.keeper.attach import Adopted
-from pillion.keeper.cgroups import Group, Groups, Hierarchies
+from pillion.keeper.cgroups import Group, Groups
 from pillion.keeper.component import Component, Process, dump_process, load_process
 from pillion.keeper.heart import Heart
+from pillion.keeper.hierarchies import Hierarchies
 from pillion.keeper.instance import claim
 from pillion.keeper.keeper import Keeper
 from pillion.keeper.output import open_streams

@@ -1,0 +1,78 @@
+"""The app's side of the scribe: pipes that are read into their rings."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sys
+import termios
+import time
+
+from .ring import BLOCK
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .ring import Ring
+
+
+class Pipe:
+    """What the scribe is given for one stream: the read end, the ring's memory, and the fd that it is mirrored to (-1: none)."""
+
+    __slots__ = ("capacity", "fd", "memory", "mirror_fd", "name")
+
+    def __init__(self, name: str, fd: int, memory: int, capacity: int, mirror_fd: int = -1) -> None:
+        self.name = name
+        self.fd = fd
+        self.memory = memory
+        self.capacity = capacity
+        self.mirror_fd = mirror_fd
+
+
+class Input:
+    """One pipe being read into its ring."""
+
+    __slots__ = ("block", "ended", "fd", "full", "name", "pace_below", "paused", "ring")
+
+    def __init__(self, pipe: Pipe, ring: Ring, full: str) -> None:
+        self.name = pipe.name
+        self.fd = pipe.fd
+        self.ring = ring
+        self.full = full
+        self.paused = False
+        self.ended = False
+        # A read that found the pipe half full is followed by the next at once.
+        self.pace_below = pipe.capacity // 2
+
+    def read(self, scratch: bytearray) -> int:
+        """Read once; return the bytes read, 0 when there are none (or the ring blocks)."""
+        room = self.ring.reserve()
+        if room is None and self.full == BLOCK:
+            self.paused = True
+            return 0
+        target: bytearray | memoryview = scratch
+        if room is not None:
+            # Exactly what is there, so that a successor knows what a read of ours brought that we did not live to enter.
+            length = min(_available(self.fd), len(room))
+            target = room[:length]
+            self.ring.intend(length)
+        try:
+            count = os.readv(self.fd, [target])
+        except BlockingIOError:
+            return 0
+        except OSError:
+            # EIO of a pty whose last writer has gone.
+            self.ended = True
+            return 0
+        if not count:
+            self.ended = True
+        elif room is None:
+            self.ring.skip(count)
+        else:
+            self.ring.commit(count, time.time_ns())
+        return count
+
+
+def _available(fd: int) -> int:
+    """Return how many bytes a read would bring, at least 1: a read of nothing tells the end (FIONREAD, ioctl_pipe(2))."""
+    answer = fcntl.ioctl(fd, termios.FIONREAD, b"\0\0\0\0")
+    return max(1, int.from_bytes(answer, sys.byteorder))
