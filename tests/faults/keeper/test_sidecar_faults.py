@@ -318,7 +318,7 @@ def test_a_stop_right_after_an_upgrade_does_not_hang(host: Host) -> None:
 
 
 def test_derived_names_get_numbers(host: Host) -> None:
-    for _ in range(3):
-        host.run("sleep", "600", name=None)
     for name in ("sleep", "sleep-2", "sleep-3"):
+        instance = host.run("sleep", "600", name=None)
+        instance.name = name
         wait_for(name, lambda name=name: os.path.exists(f"{host.runtime}/{name}/instance.json"))
