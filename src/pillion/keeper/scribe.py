@@ -181,13 +181,11 @@ class Scribe:
             elif op == "ping":
                 self._channel.send({"op": "heartbeat", "stats": self.stats()})
             elif op == "drain":
-                self._channel.send(
-                    {
-                        "op": "drained",
-                        "id": message.get("id"),
-                        "complete": self.drain(_seconds(message)),
-                    }
-                )
+                complete = self.drain(_seconds(message))
+                # The last losses, before anybody takes the count for final.
+                self._report_at_s = 0.0
+                self._report(time.monotonic())
+                self._channel.send({"op": "drained", "id": message.get("id"), "complete": complete})
             elif op == "finish":
                 self.drain(_seconds(message))
                 self._stopping = True
@@ -234,10 +232,10 @@ class Scribe:
         """Tell the keeper what was lost or failed, when it changed, at most once a second."""
         if now_s < self._report_at_s:
             return
+        self._report_at_s = now_s + _STATS_EVERY_S
         stats = self.stats()
         if stats != self._reported:
             self._reported = stats
-            self._report_at_s = now_s + _STATS_EVERY_S
             self._channel.send({"op": "stats", "stats": stats})
 
     def stats(self) -> Message:

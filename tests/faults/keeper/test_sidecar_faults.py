@@ -237,6 +237,8 @@ def keeper_upgrades(host: Host, receiver: Receiver, times: int) -> None:
     assert instance.kinds("keeper").count("keeper-upgraded") == times
     instance.signal(signal.SIGUSR1)  # the default of USR1 ends the app: signals still pass
     assert instance.wait(60) == 128 + signal.SIGUSR1
+    lines = instance.spooled("stdout").split(b"\n")[:-1]
+    assert [int(line.split()[1]) for line in lines] == list(range(len(lines)))
 
 
 def test_the_keeper_is_upgraded_in_place_under_load(host: Host, receiver: Receiver) -> None:
@@ -306,6 +308,36 @@ def test_instances_start_without_a_clash(host: Host) -> None:
 @pytest.mark.soak
 def test_two_hundred_instances_start_without_a_clash(host: Host) -> None:
     many_instances(host, 200)
+
+
+def test_the_sidecar_is_upgraded_to_what_another_interpreter_finds(host: Host) -> None:
+    instance = host.run("sleep", "600", overrides=[f'logs.file.path="{host.root}/shipped"'])
+    instance.wait_state("app")
+    instance.wait_state("shipper")
+    done = host.pillion("upgrade", "--python", sys.executable, "--instance", instance.name)
+    assert "agent: " in done.stdout
+    assert "shipper: " in done.stdout
+    for role in ("agent", "shipper"):
+        with open(f"/proc/{instance.wait_state(role)['pid']}/cmdline", "rb") as file:
+            assert file.read().startswith(sys.executable.encode() + b"\0-I\0-c\0")
+
+
+@pytest.mark.soak
+def test_a_receiver_that_is_away_for_a_minute_misses_nothing(
+    host: Host, receiver: Receiver
+) -> None:
+    instance = start(host, receiver, rate=5_000)
+    wait_for("records arrive", receiver.records)
+    receiver.stop()
+    wait_for("the journal says so", lambda: "shipping-stalled" in instance.kinds(), 60)
+    signal.sigtimedwait([signal.SIGUSR2], 60)
+    receiver.start()
+    wait_for("shipping goes on", lambda: "shipping-resumed" in instance.kinds(), 90)
+    instance.signal(signal.SIGTERM)
+    assert instance.wait(60) == 0
+    with open(os.path.join(host.root, "report")) as file:
+        assert json.load(file)["longest_ms"] < 50
+    check_shipped(host, receiver, instance.name)
 
 
 def test_a_stop_right_after_an_upgrade_does_not_hang(host: Host) -> None:

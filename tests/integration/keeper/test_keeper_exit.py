@@ -143,6 +143,13 @@ def test_output_to_a_file_is_not_overwritten_by_what_follows(host: Host) -> None
         assert file.read() == "one\ntwo\n"
 
 
+def test_a_stream_is_a_terminal_when_asked_for(host: Host) -> None:
+    script = "import os; print(os.isatty(1), os.isatty(2)); os.write(2, b'two\\n')"
+    instance = host.run(sys.executable, "-c", script, overrides=["logs.stdout.pty=true"])
+    out, err = instance.output()
+    assert (instance.wait(), out, err) == (0, b"True False\n", b"two\n")
+
+
 def test_standard_descriptors_that_are_closed_do_no_harm(host: Host) -> None:
     instance = host.run(
         "sh", "-c", "echo x; exit 5", prefix=["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh"]
