@@ -120,6 +120,7 @@ class Keeper:
         if self.app.state == parts.WAITING:
             self.loop.after(wait_s, self.starter.wait_is_over)
         self.watch.schedule_tick()
+        self.output.preload()
 
     def _failed(self, error: Exception) -> None:
         """A defect of ours: told in full, survived."""
@@ -156,6 +157,7 @@ class Keeper:
         self.describe()
         self.send_tree()
         self.watch.schedule_tick()
+        self.output.preload()
         self.push_state()
 
     def sidecars(self) -> list[Component]:

@@ -7,8 +7,9 @@ import os
 import signal
 import sys
 
-from . import intake, launch, ring, scribe, wire
+from . import launch, ring, wire
 from .journal import Journal
+from .streams import EVENTS, STDERR, STDOUT, STREAMS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,8 +22,7 @@ if TYPE_CHECKING:
 
 _PIPE_BYTES = 1 << 20
 _SMALL_RING_BYTES = 1 << 20
-STREAMS = ("stdout", "stderr", scribe.SIDECAR, scribe.EVENTS)
-_MIRROR_FDS = {"stdout": 1, "stderr": 2}
+_MIRROR_FDS = {STDOUT: 1, STDERR: 2}
 
 
 class Stream:
@@ -112,6 +112,9 @@ class ScribeProcess:
 
     def _become(self, channel: socket.socket, keeper: int) -> NoReturn:
         try:
+            # Here and not above: the first scribe loads its code beside the start of the app, not before it.
+            from . import intake, scribe
+
             signal.set_wakeup_fd(-1)
             pipes = [
                 intake.Pipe(
@@ -137,6 +140,13 @@ class ScribeProcess:
         finally:
             os._exit(1)
 
+    @staticmethod
+    def preload() -> None:
+        """Load the scribe's code into the keeper: a later scribe is of the keeper's version, whatever is installed by then."""
+        from . import intake, scribe
+
+        del intake, scribe
+
     def close_channel(self) -> None:
         """Forget the channel of a scribe that has ended."""
         if self.channel is not None:
@@ -153,4 +163,4 @@ def _close(fd: int) -> None:
 
 def journal_of(streams: dict[str, Stream]) -> Journal:
     """Return the journal that writes into the events stream."""
-    return Journal(streams[scribe.EVENTS].write)
+    return Journal(streams[EVENTS].write)

@@ -19,6 +19,7 @@ from .mirrorer import Mirrorer
 from .quota import Quota
 from .ring import BLOCK, DROP_NEWEST, DROP_OLDEST, Ring
 from .spool import segment_bytes
+from .streams import APP_STREAMS, EVENTS, SIDECAR
 from .wire import Channel
 from .writer import Spooler, StreamWriter
 
@@ -40,9 +41,6 @@ _SCRATCH_BYTES = 256 * 1024
 
 # The journal and the sidecar's own output have quotas of their own, so that neither can push the other or the app's out.
 _OWN_QUOTA_BYTES = 8 << 20
-APP_STREAMS = ("stdout", "stderr")
-EVENTS = "events"
-SIDECAR = "sidecar"
 
 
 class Scribe:
