@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from pillion.api.access import PROBE, UNIX, too_low
 from pillion.api.dispatch import Dispatch
-from pillion.api.problems import problem, refusal
+from pillion.api.problems import ProblemAnswer, problem, refusal
 from pillion.api.query import check_names
 from pillion.api.route import Role
 from pillion.errors import PillionError, RefusedError, UnreachableError, UsageError
@@ -53,6 +53,12 @@ class Application:
 
     def __call__(self, request: Request) -> Response | Awaitable[Response]:
         """Answer `request`; synchronous handlers are answered without a task."""
+        answer = self._answer(request)
+        if type(answer) is ProblemAnswer:
+            answer.locate(request.path)
+        return answer
+
+    def _answer(self, request: Request) -> Response | Awaitable[Response]:
         found = self._find(request)
         if isinstance(found, Response):
             return found
@@ -65,19 +71,22 @@ class Application:
             return problem_of(error)
         if isinstance(answer, Response):
             return answer
-        return self._guarded(answer)
+        return self._guarded(answer, request.path)
 
-    async def _guarded(self, answer: Awaitable[Response]) -> Response:
+    async def _guarded(self, awaited: Awaitable[Response], path: str) -> Response:
         self._under_way += 1
         self._quiet.clear()
         try:
-            return await answer
+            answer = await awaited
         except PillionError as error:
-            return problem_of(error)
+            answer = problem_of(error)
         finally:
             self._under_way -= 1
             if not self._under_way:
                 self._quiet.set()
+        if isinstance(answer, ProblemAnswer):
+            answer.locate(path)
+        return answer
 
     def _find(self, request: Request) -> tuple[Route, tuple[str, ...]] | Response:
         """The route, if whoever asks may use it; else the refusal."""

@@ -31,6 +31,21 @@ class Problem(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
 _encoder = msgspec.json.Encoder()
 
 
+class ProblemAnswer(Response):
+    """The answer for an error, which is told its place last: whoever refuses does not know the request."""
+
+    __slots__ = ("problem",)
+
+    def __init__(self, problem: Problem, fields: Sequence[tuple[bytes, bytes]]) -> None:
+        super().__init__(problem.status, fields, _encoder.encode(problem))
+        self.problem = problem
+
+    def locate(self, path: str) -> None:
+        """Name the request's path as the problem's `instance` (RFC 9457 section 3.1.5)."""
+        self.problem = msgspec.structs.replace(self.problem, instance=path[:256])
+        self.body = _encoder.encode(self.problem)
+
+
 def problem(
     status: int,
     detail: str,
@@ -38,20 +53,18 @@ def problem(
     title: str = "",
     headers: Sequence[tuple[bytes, bytes]] = (),
     problems: Sequence[str] = (),
-    instance: str | None = None,
-) -> Response:
+) -> ProblemAnswer:
     """The answer for an error; `title` is the status's own phrase unless given."""
     body = Problem(
         type="about:blank",
         title=title or title_of(status),
         status=status,
         detail=detail,
-        instance=instance,
         problems=list(problems),
     )
     # The type is always there: RFC 9457 lets it be left out, but programs look for it.
     fields = [(b"content-type", CONTENT_TYPE), (b"cache-control", b"no-store"), *headers]
-    return Response(status, fields, _encoder.encode(body))
+    return ProblemAnswer(body, fields)
 
 
 def refusal(error: RefusedError) -> Response:

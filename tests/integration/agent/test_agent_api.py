@@ -104,7 +104,8 @@ def test_the_keepers_refusal_is_passed_on(keeper: KeeperPeer) -> None:
         status, body, answer = ask(client, "POST", "/v1/components/app/start")
         assert (status, body["title"]) == (409, "Already running")
         assert body["detail"] == "cannot start app: it runs as pid 4711"
-        assert body["type"] == "about:blank"
+        assert (body["type"], body["instance"]) == ("about:blank", "/v1/components/app/start")
+        assert ask(client, "GET", "/nowhere")[1]["instance"] == "/nowhere"
         assert answer.headers.get(b"content-type") == b"application/problem+json"
         assert ask(client, "POST", "/v1/components/nobody/stop")[0] == 404
 
