@@ -10,16 +10,13 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from pillion.logs.lines import Line
-from pillion.logs.losses import loss_facts
+from pillion.logs.json_records import JsonPieces
 from pillion.logs.protobuf import valid_utf8
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from pillion.logs.facts import Facts
-    from pillion.logs.lines import Item
-    from pillion.logs.recognise import Recogniser
 
 CONTENT_TYPE = "application/json"
 
@@ -27,42 +24,17 @@ _DEEPEST = 8
 _MOST_ATTRIBUTES = 128
 
 
-class JsonRecords:
-    """The `logRecords` of one ScopeLogs; `attributes` are those that all of its records have.
+class JsonRecords(JsonPieces):
+    """The `logRecords` of one ScopeLogs; `attributes` are those that all of its records have."""
 
-    `stream` is the stream's name, for what is said of its losses.
-    """
+    SEPARATOR = b","
 
     def __init__(self, attributes: Mapping[str, object], stream: str) -> None:
-        self._stream = stream
+        super().__init__(stream)
         self._constant = [key_value(key, value) for key, value in attributes.items()]
-        self._parts: list[bytes] = []
-        self.size = 0
-        self.count = 0
 
-    def take(self) -> bytes:
-        """Return the records as they stand in a ScopeLogs, and begin anew."""
-        data = b",".join(self._parts)
-        self._parts.clear()
-        self.size = self.count = 0
-        return data
-
-    def fill(
-        self, items: Sequence[Item], at: int, recogniser: Recogniser, size: int, count: int
-    ) -> int:
-        """Encode `items` from `at` on until there are `size` bytes or `count` records; return where it ended."""
-        while at < len(items) and self.size < size and self.count < count:
-            item = items[at]
-            at += 1
-            if isinstance(item, Line):
-                facts = recogniser.recognise(item.data, item.time_ns)
-                self.add(facts, item.offset, item.time_ns, item.cut)
-            else:
-                self.add(loss_facts(self._stream, item), item.offset, item.time_ns, False)
-        return at
-
-    def add(self, facts: Facts, offset: int, time_ns: int, cut: bool) -> None:
-        """Append the record of what was recognised in the line at `offset`, which arrived at `time_ns`."""
+    def encode(self, facts: Facts, offset: int, time_ns: int, *, cut: bool) -> bytes:
+        """Return a LogRecord (OTLP, logs.proto)."""
         attributes = [*self._constant, key_value("pillion.offset", offset)]
         if cut:
             attributes.append(key_value("pillion.cut", True))
@@ -90,10 +62,7 @@ class JsonRecords:
                 record["flags"] = facts.flags
             if facts.span:
                 record["spanId"] = facts.span.hex()
-        data = msgspec.json.encode(record)
-        self._parts.append(data)
-        self.size += len(data) + 1
-        self.count += 1
+        return msgspec.json.encode(record)
 
 
 def key_value(key: str, value: object) -> dict[str, object]:

@@ -12,62 +12,38 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from pillion.logs.lines import Line
-from pillion.logs.losses import loss_facts
+from pillion.logs.json_records import JsonPieces
 from pillion.logs.protobuf import valid_utf8
 from pillion.logs.records import rfc3339
 from pillion.logs.severity import short_name
 from pillion.logs.sinks import Again, Outcome, Sent
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
     from concurrent.futures import Executor
 
     from pillion.logs.facts import Facts
-    from pillion.logs.lines import Item
-    from pillion.logs.recognise import Recogniser
     from pillion.logs.sinks import Groups, Records
 
 
 _BEGINNING = b'{"time":"'
 
 
-class NdjsonRecords:
+class NdjsonRecords(JsonPieces):
     """One JSON object for each record, with the stream's attributes named without their prefix."""
 
+    SEPARATOR = b""
+
     def __init__(self, attributes: Mapping[str, object], stream: str) -> None:
-        self._stream = stream
+        super().__init__(stream)
         self._constant = {
             key.removeprefix("pillion."): value
             for key, value in attributes.items()
             if key != "log.iostream"
         }
-        self._parts: list[bytes] = []
-        self.size = 0
-        self.count = 0
 
-    def take(self) -> bytes:
-        """Return the lines, and begin anew."""
-        data = b"".join(self._parts)
-        self._parts.clear()
-        self.size = self.count = 0
-        return data
-
-    def fill(
-        self, items: Sequence[Item], at: int, recogniser: Recogniser, size: int, count: int
-    ) -> int:
-        """Encode `items` from `at` on until there are `size` bytes or `count` records; return where it ended."""
-        while at < len(items) and self.size < size and self.count < count:
-            item = items[at]
-            at += 1
-            if isinstance(item, Line):
-                facts = recogniser.recognise(item.data, item.time_ns)
-                self._add(facts, item.offset, item.time_ns, cut=item.cut)
-            else:
-                self._add(loss_facts(self._stream, item), item.offset, item.time_ns, cut=False)
-        return at
-
-    def _add(self, facts: Facts, offset: int, time_ns: int, *, cut: bool) -> None:
+    def encode(self, facts: Facts, offset: int, time_ns: int, *, cut: bool) -> bytes:
+        """Return one line."""
         shown: dict[str, object] = {
             "time": rfc3339(facts.time_ns or time_ns),
             **self._constant,
@@ -83,10 +59,7 @@ class NdjsonRecords:
             shown["span_id"] = facts.span.hex()
         if facts.attributes:
             shown["attributes"] = facts.attributes
-        data = msgspec.json.encode(shown) + b"\n"
-        self._parts.append(data)
-        self.size += len(data)
-        self.count += 1
+        return msgspec.json.encode(shown) + b"\n"
 
 
 class RotatingFile:
