@@ -29,7 +29,7 @@ class Process:
     """One process of a component, with the group that it and its children live in."""
 
     __slots__ = (
-        "aborted", "channel", "group", "heart", "killed_because", "oom_fd", "oom_seen", "pid", "promoted", "ready", "report",
+        "channel", "group", "heart", "killed_because", "oom_fd", "oom_seen", "pid", "promoted", "ready", "report",
         "retired", "started", "started_s", "stats", "timers", "version",
     )  # fmt: skip
 
@@ -49,7 +49,6 @@ class Process:
         self.retired: dict[str, Json] | None = None
         self.version: str | None = None
         self.stats: dict[str, Json] = {}
-        self.aborted = False
         self.killed_because: str | None = None
         self.oom_fd: int | None = None
         self.oom_seen = 0

@@ -31,7 +31,7 @@ class Pipe:
 class Input:
     """One pipe being read into its ring."""
 
-    __slots__ = ("block", "ended", "fd", "full", "name", "pace_below", "paused", "ring")
+    __slots__ = ("ended", "fd", "full", "name", "pace_below", "paused", "ring")
 
     def __init__(self, pipe: Pipe, ring: Ring, full: str) -> None:
         self.name = pipe.name

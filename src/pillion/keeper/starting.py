@@ -106,10 +106,6 @@ class Starter:
             delay_s, lambda: self._keeper.exits.restart(component)
         )
 
-    def watch_process(self, component: Component, process: Process) -> None:
-        """Watch a process that was taken over from before an execve."""
-        self.watch(component, process)
-
     def watch(self, component: Component, process: Process) -> None:
         """Watch a process: its start, its messages, its memory."""
         if process.report >= 0:
