@@ -1,0 +1,1 @@
+"""Who serves what, and where: announcements of this host and manual registrations, merged."""

@@ -1,0 +1,1 @@
+"""Facts about where the app runs: host, container, pod, cloud, process."""

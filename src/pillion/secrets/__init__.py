@@ -1,0 +1,1 @@
+"""Secrets by reference: read when they are asked for, and kept nowhere."""
