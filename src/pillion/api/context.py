@@ -26,6 +26,13 @@ ASK_TIMEOUT_S = 2.0
 ACT_TIMEOUT_S = 120.0
 
 
+def given(part: T | None) -> T:
+    """The part of the agent that a handler stands on; 501 when this agent was made without it."""
+    if part is None:
+        raise RefusedError(501, "Not Implemented", "cannot do this: this agent has no such part")
+    return part
+
+
 async def _no_reload() -> ReloadAnswer:
     raise RefusedError(501, "Not Implemented", "cannot reload: this agent was given no settings")
 

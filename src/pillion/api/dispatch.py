@@ -33,6 +33,7 @@ class Methods:
 class _Node:
     exact: dict[str, _Node] = field(default_factory=dict)
     any: _Node | None = None
+    rest: Methods | None = None
     methods: Methods | None = None
 
 
@@ -51,29 +52,44 @@ class Dispatch:
     def find(self, path: str) -> tuple[Methods, tuple[str, ...]] | None:
         """The routes of a normalised `path`, with the decoded segments that its template leaves open.
 
+        A template's exact segment wins over an open one, and that over `{name+}`, which takes one segment or more.
+
         Raises `BadPathError` when such a segment's escapes are not UTF-8.
         """
         methods = self._exact.get(path)
         if methods is not None:
             return methods, ()
-        node: _Node | None = self._root
+        node = self._root
         values: list[str] = []
-        for segment in path.split("/")[1:]:
-            assert node is not None
+        segments = path.split("/")[1:]
+        for index, segment in enumerate(segments):
             child = node.exact.get(segment)
             if child is None:
                 child = node.any
                 if child is None or not segment:
-                    return None
+                    return self._rest(node, values, segments[index:])
                 values.append(decode_segment(segment))
             node = child
-        if node is None or node.methods is None:
+        if node.methods is None:
             return None
         return node.methods, tuple(values)
+
+    def _rest(
+        self, node: _Node, values: list[str], segments: list[str]
+    ) -> tuple[Methods, tuple[str, ...]] | None:
+        # What an empty segment means is for the handler to say: `{name+}` takes the path as it is.
+        if node.rest is None or segments == [""]:
+            return None
+        return node.rest, (*values, "/".join(decode_segment(segment) for segment in segments))
 
     def _plant(self, route: Route) -> None:
         node = self._root
         for segment in route.path.split("/")[1:]:
+            if segment.endswith("+}"):
+                if node.rest is None:
+                    node.rest = Methods()
+                node.rest.add(route)
+                return
             if segment.startswith("{"):
                 if node.any is None:
                     node.any = _Node()

@@ -52,7 +52,9 @@ def make_document(routes: Iterable[Route]) -> bytes:
     by_model = dict(zip(models, references, strict=True))
     paths: dict[str, Json] = {}
     for route in table:
-        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, by_model)
+        paths.setdefault(route.path.replace("+}", "}"), {})[route.method.lower()] = _operation(
+            route, by_model
+        )
     document: Json = {
         "openapi": "3.1.0",
         "info": {
@@ -104,10 +106,7 @@ def _operation(route: Route, by_model: dict[type, Json]) -> Json:
         "x-pillion-role": route.role.name.lower(),
         "responses": _responses(route, by_model),
     }
-    parameters = [
-        {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
-        for name in path_names(route.path)
-    ]
+    parameters = [_path_parameter(name) for name in path_names(route.path)]
     parameters += [
         {
             "name": one.name,
@@ -129,8 +128,20 @@ def _operation(route: Route, by_model: dict[type, Json]) -> Json:
     return operation
 
 
+def _path_parameter(name: str) -> Json:
+    found: Json = {
+        "name": name.removesuffix("+"),
+        "in": "path",
+        "required": True,
+        "schema": {"type": "string", "minLength": 1},
+    }
+    if name.endswith("+"):
+        found["description"] = "May hold slashes, as they are or as %2F."
+    return found
+
+
 def path_names(path: str) -> list[str]:
-    """The names of the segments that a path template leaves open."""
+    """The names of the segments that a path template leaves open; one that ends with + takes the rest of the path."""
     return [part[1:-1] for part in path.split("/") if part.startswith("{")]
 
 

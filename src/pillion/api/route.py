@@ -52,7 +52,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One row: `path` is a template, `{name}` one segment; `body` the type of the request's JSON body.
+    """One row: `path` is a template, `{name}` one segment, `{name+}` the rest of it; `body` the type of the request's JSON body.
 
     `refusals` are the statuses of problem details beyond those that every route may answer.
     """
@@ -72,5 +72,11 @@ class Route:
     @property
     def operation(self) -> str:
         """An identifier for generated clients: `post_components_name_restart`."""
-        words = self.path.replace("{", "").replace("}", "").replace(".", "_").split("/")
+        words = (
+            self.path.replace("+}", "}")
+            .replace("{", "")
+            .replace("}", "")
+            .replace(".", "_")
+            .split("/")
+        )
         return "_".join([self.method.lower(), *(word for word in words if word not in ("", "v1"))])

@@ -19,6 +19,7 @@ from pillion.api.context import Context
 from pillion.api.table import ROUTES
 from pillion.base.control import Control
 from pillion.base.control_handlers import Handlers
+from pillion.base.neighbours import Neighbours
 from pillion.base.process import freeze_collector, run_process
 from pillion.base.tasks import RootTasks
 from pillion.errors import PillionError
@@ -27,14 +28,16 @@ from pillion.http.server import Server, ServerLimits
 from pillion.lifecycle.readiness import readiness
 from pillion.model.place import Place, read_place
 from pillion.processes.agent_access import read_access
-from pillion.processes.agent_readiness import AppProbe
+from pillion.processes.agent_part import Outfit
+from pillion.processes.agent_parts import make_parts
 from pillion.processes.agent_reload import Reloader, read_settings
-from pillion.processes.agent_stats import own_stats
+from pillion.processes.agent_stats import control_stats, own_stats
 
 if TYPE_CHECKING:
     from pillion.base.tasks import TaskEnd
     from pillion.http.server import Request
     from pillion.model.component import Status
+    from pillion.model.stats import Stats
 
 ROLE = "agent"
 
@@ -46,6 +49,8 @@ _ASK_AGAIN_S = 1.0
 # For clients that have been answered to take their answer and close, when nothing is under way any more.
 _LAST_BYTES_S = 0.2
 _CLEANUP_S = 1.0
+# The app waits for it, unless it was told not to wait for the sidecar.
+_PREPARE_S = 3.0
 _TERM_GRACE_S = 5.0
 
 
@@ -76,12 +81,12 @@ class Agent:
             state=self._state,
             lost=self._lost,
         )
-        self._control = Control(place, handlers, stats=lambda: own_stats(self._server, self._tasks))
+        self._control = Control(place, handlers, stats=self._stats)
         self._reloader = Reloader(self._control, self._settings)
         self._context = Context(
             control=self._control,
             reload=self._reloader.reload,
-            stats=lambda: own_stats(self._server, self._tasks, self._control),
+            stats=lambda: {**self._stats(), **control_stats(self._control)},
         )
         self._sockets = {
             name: socket.socket(fileno=place.fds[key])
@@ -91,7 +96,16 @@ class Agent:
         access = read_access(place, self._settings, self._sockets.get(TCP))
         self._application = Application(self._context, access, ROUTES)
         self._server = Server(self._application, _LIMITS, on_error=self._failed, name="api")
-        self._probe = AppProbe(self._control, self._settings.app, self._tasks)
+        self._parts = make_parts(
+            Outfit(
+                place,
+                self._settings,
+                self._control,
+                self._tasks,
+                self._context,
+                Neighbours(place.runtime_dir, place.run),
+            )
+        )
 
     async def run(self) -> int:
         """Serve until told to go; return the exit code."""
@@ -101,10 +115,12 @@ class Agent:
         self._ask_now()
         if not self._place.passive:
             self._serve()
+            await self._prepare()
         self._control.ready()
         freeze_collector()
         code = await self._end
         await self._server.close()
+        await self._close_parts()
         await self._tasks.close(_CLEANUP_S)
         await self._control.flush(_CLEANUP_S)
         self._control.close()
@@ -112,15 +128,40 @@ class Agent:
             sock.close()
         return code
 
+    def _stats(self) -> Stats:
+        stats = own_stats(self._server, self._tasks)
+        for part in self._parts:
+            stats.update(part.stats())
+        return stats
+
     def _serve(self) -> None:
         for name, sock in self._sockets.items():
             self._server.serve(sock, name)
-        self._probe.enable()
+        for part in self._parts:
+            part.enable()
+
+    async def _prepare(self) -> None:
+        """Do what the app's start waits for; what takes longer than the bound goes on without it."""
+        try:
+            async with asyncio.timeout(_PREPARE_S):
+                for part in self._parts:
+                    await part.prepare()
+        except TimeoutError:
+            sys.stderr.write(f"pillion-agent: cannot prepare within {_PREPARE_S:g} s; going on\n")
+
+    async def _close_parts(self) -> None:
+        try:
+            async with asyncio.timeout(_CLEANUP_S):
+                for part in reversed(self._parts):
+                    await part.close()
+        except TimeoutError:
+            sys.stderr.write(f"pillion-agent: cannot close everything within {_CLEANUP_S:g} s\n")
 
     def _promote(self) -> None:
         if self._ending:
             return
         self._serve()
+        self._tasks.start("prepare", self._prepare(), may_end=True)
         if "handover" in self._place.fds:
             sock = socket.socket(fileno=self._place.fds["handover"])
             self._tasks.start("take over", self._take_over(sock), may_end=True)
@@ -174,7 +215,8 @@ class Agent:
         if self._ending:
             return False
         self._ending = True
-        self._probe.disable()
+        for part in self._parts:
+            part.disable()
         if self._asking is not None:
             self._asking.cancel()
         self._context.closing.set()
@@ -197,7 +239,8 @@ class Agent:
 
     def _state(self, status: Status) -> None:
         self._context.state = status
-        self._probe.state(status)
+        for part in self._parts:
+            part.state(status)
         if not readiness(status).ready:
             self._ask_later()
 
@@ -215,7 +258,8 @@ class Agent:
     def _read_settings_again(self) -> None:
         self._settings = read_settings(self._place)
         self._reloader.settings = self._settings
-        self._probe.settings(self._settings.app)
+        for part in self._parts:
+            part.settings(self._settings)
 
     def _failed(self, error: BaseException, request: Request | None) -> None:
         where = "a connection" if request is None else f"{request.method} {request.path[:128]}"

@@ -15,11 +15,13 @@ import msgspec
 from pillion.errors import PillionError
 from pillion.http.blocking import BlockingClient, BlockingError
 from pillion.lifecycle.readiness import APP
+from pillion.processes.agent_part import Part
 
 if TYPE_CHECKING:
     from pillion.base.control import Control
     from pillion.base.tasks import RootTasks
     from pillion.model.component import Status
+    from pillion.settings import Settings
     from pillion.settings.app import App
     from pillion.settings.supervision import Ready
 
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
 _ASKABLE = ("starting", "running")
 
 
-class AppProbe:
+class AppProbe(Part):
     """Asks while the app runs and is not ready; a new process of the app is asked anew."""
 
     def __init__(self, control: Control, app: App, tasks: RootTasks) -> None:
@@ -50,9 +52,9 @@ class AppProbe:
         self._enabled = False
         self._leave()
 
-    def settings(self, app: App) -> None:
+    def settings(self, settings: Settings) -> None:
         """Take over changed settings, for the next process of the app."""
-        self._app = app
+        self._app = settings.app
 
     def state(self, status: Status) -> None:
         """Follow the app's state."""

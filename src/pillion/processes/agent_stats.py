@@ -11,10 +11,10 @@ if TYPE_CHECKING:
     from pillion.model.stats import Stats
 
 
-def own_stats(server: Server, tasks: RootTasks, control: Control | None = None) -> Stats:
-    """The counts of the HTTP server and the tasks; with `control` also what heartbeats add by themselves."""
+def own_stats(server: Server, tasks: RootTasks) -> Stats:
+    """The counts of the HTTP server and the tasks."""
     http = server.counters
-    stats: Stats = {
+    return {
         "http_connections": http.open,
         "http_connections_busy": http.busy,
         "http_connections_accepted_total": http.accepted,
@@ -31,8 +31,12 @@ def own_stats(server: Server, tasks: RootTasks, control: Control | None = None) 
         "tasks": len(tasks),
         "tasks_ended_unexpectedly_total": tasks.unexpected_ends,
     }
-    if control is not None:
-        stats["loop_lag_seconds"] = control.lag.last_s
-        stats["loop_lag_worst_seconds"] = control.lag.worst_s
-        stats["control_dropped_total"] = control.counters.dropped
-    return stats
+
+
+def control_stats(control: Control) -> Stats:
+    """What heartbeats add by themselves, for who asks the agent directly."""
+    return {
+        "loop_lag_seconds": control.lag.last_s,
+        "loop_lag_worst_seconds": control.lag.worst_s,
+        "control_dropped_total": control.counters.dropped,
+    }

@@ -21,6 +21,8 @@ TABLE = Dispatch(
         route("POST", "/a/{name}/go"),
         route("GET", "/a/special/go"),
         route("PATCH", "/a/{name}/limits"),
+        route("GET", "/c/{key+}"),
+        route("GET", "/c/x/exact"),
     ]
 )
 
@@ -52,6 +54,17 @@ def test_segments_are_decoded_one_by_one() -> None:
     assert found("/a/%C3%BC/go") == (b"POST", ("ü",))
     with pytest.raises(BadPathError):
         found("/a/%FF/go")
+
+
+def test_the_rest_of_a_path() -> None:
+    assert found("/c/x") == (b"GET, HEAD", ("x",))
+    assert found("/c/x/y/z") == (b"GET, HEAD", ("x/y/z",))
+    assert found("/c/x%2Fy/%C3%BC") == (b"GET, HEAD", ("x/y/ü",))
+    assert found("/c/x/exact") == (b"GET, HEAD", ())
+    assert found("/c/x/exact/y") == (b"GET, HEAD", ("x/exact/y",))
+    assert found("/c/x/") == (b"GET, HEAD", ("x/",))
+    assert found("/c/") is None
+    assert found("/c") is None
 
 
 def test_every_operation_has_a_name_of_its_own() -> None:

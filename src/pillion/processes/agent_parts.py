@@ -1,0 +1,39 @@
+"""The parts of the agent, in the order in which they are enabled; they are closed in the reverse of it."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from pillion.processes.agent_part import Part
+from pillion.processes.agent_readiness import AppProbe
+
+if TYPE_CHECKING:
+    from pillion.base.neighbours import Neighbours
+    from pillion.processes.agent_part import Outfit
+
+
+class Neighbourhood(Part):
+    """Who else is on this host; before all others, since they ask it."""
+
+    def __init__(self, neighbours: Neighbours) -> None:
+        self._neighbours = neighbours
+
+    def enable(self) -> None:
+        """Begin to listen."""
+        try:
+            self._neighbours.start()
+        except OSError as error:
+            sys.stderr.write(f"pillion-agent: cannot bind the bell: {error}\n")
+
+    async def close(self) -> None:
+        """Stop listening."""
+        self._neighbours.close()
+
+
+def make_parts(outfit: Outfit) -> tuple[Part, ...]:
+    """Every part of the agent."""
+    return (
+        Neighbourhood(outfit.neighbours),
+        AppProbe(outfit.control, outfit.settings.app, outfit.tasks),
+    )
