@@ -1,18 +1,23 @@
-"""The app's side of the scribe: pipes that are read into their rings."""
+"""The app's side of the scribe: pipes, and the socket of what is posted, that are read into their rings."""
 
 from __future__ import annotations
 
 import fcntl
 import os
+import socket
+import stat
 import sys
 import termios
 import time
 
-from .ring import BLOCK
+from .ring import BLOCK, SLAB_BYTES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .ring import Ring
+
+# A message has to fit into a slab, in one piece with its header.
+MESSAGE_BYTES = SLAB_BYTES // 4
 
 
 class Pipe:
@@ -31,7 +36,7 @@ class Pipe:
 class Input:
     """One pipe being read into its ring."""
 
-    __slots__ = ("ended", "fd", "full", "name", "pace_below", "paused", "ring")
+    __slots__ = ("ended", "fd", "full", "name", "pace_below", "paused", "ring", "socket")
 
     def __init__(self, pipe: Pipe, ring: Ring, full: str) -> None:
         self.name = pipe.name
@@ -42,17 +47,22 @@ class Input:
         self.ended = False
         # A read that found the pipe half full is followed by the next at once.
         self.pace_below = pipe.capacity // 2
+        is_socket = stat.S_ISSOCK(os.fstat(pipe.fd).st_mode)
+        self.socket = socket.socket(fileno=pipe.fd) if is_socket else None
 
     def read(self, scratch: bytearray) -> int:
         """Read once; return the bytes read, 0 when there are none (or the ring blocks)."""
-        room = self.ring.reserve()
+        length = 0 if self.socket is None else _next_message(self.socket)
+        if self.socket is not None and not length:
+            return 0
+        room = self.ring.reserve(length)
         if room is None and self.full == BLOCK:
             self.paused = True
             return 0
         target: bytearray | memoryview = scratch
         if room is not None:
             # Exactly what is there, so that a successor knows what a read of ours brought that we did not live to enter.
-            length = min(_available(self.fd), len(room))
+            length = length or min(_available(self.fd), len(room))
             target = room[:length]
             self.ring.intend(length)
         try:
@@ -76,3 +86,12 @@ def _available(fd: int) -> int:
     """Return how many bytes a read would bring, at least 1: a read of nothing tells the end (FIONREAD, ioctl_pipe(2))."""
     answer = fcntl.ioctl(fd, termios.FIONREAD, b"\0\0\0\0")
     return max(1, int.from_bytes(answer, sys.byteorder))
+
+
+def _next_message(sock: socket.socket) -> int:
+    """Return the length of the next message whole, 0 when there is none: a read of less would cut it off (recv(2), MSG_TRUNC)."""
+    try:
+        length = sock.recv_into(bytearray(1), 1, socket.MSG_PEEK | socket.MSG_TRUNC)
+    except BlockingIOError:
+        return 0
+    return min(length, MESSAGE_BYTES)

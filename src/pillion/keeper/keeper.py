@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 _FORWARDED = (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGWINCH, signal.SIGALRM)
 _STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 _OWN_OOM_SCORE = "-900"
+# For a scribe of an earlier version to bring what it has read to disk.
+_SCRIBE_FINISH_S = 5.0
 
 
 class Keeper:
@@ -141,6 +143,8 @@ class Keeper:
         channel = self.output.channel
         if channel is not None:
             self.loop.add(channel.fileno(), self.inbox.on_scribe)
+            if self.output.outdated:
+                channel.send({"op": "finish", "bound_s": _SCRIBE_FINISH_S})
         elif not self.output.pid:
             self.starter.start_scribe()
         for component in self.components.values():

@@ -5,15 +5,15 @@ from __future__ import annotations
 import fcntl
 import os
 import signal
+import socket
 import sys
 
 from . import launch, ring, wire
 from .journal import Journal
-from .streams import EVENTS, STDERR, STDOUT, STREAMS
+from .streams import API, EVENTS, SAID, STDERR, STDOUT, STREAMS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import socket
     from typing import NoReturn
 
     from .instance import Instance
@@ -42,23 +42,39 @@ class Stream:
 
 
 def open_streams(logs: LogsPlan) -> dict[str, Stream]:
-    """Return the four streams, their pipes as large as we may have them."""
-    streams = {}
-    for name in STREAMS:
-        plan = logs["streams"].get(name)
-        if plan and plan["pty"]:
-            read, write = os.openpty()
-            os.set_inheritable(read, False)
-            os.set_inheritable(write, False)
-            _raw(write)
-            capacity = 4096
-        else:
-            read, write = os.pipe()
-            capacity = _enlarge(write)
-        size = logs["ring_bytes"] if plan else _SMALL_RING_BYTES
-        mirror = bool(plan and plan["mirror"]) and not _is_null(_MIRROR_FDS[name])
-        streams[name] = Stream(name, read, write, ring.create_memory(size), capacity, mirror=mirror)
-    return streams
+    """Return every stream, their pipes as large as we may have them."""
+    return {name: open_stream(name, logs) for name in STREAMS}
+
+
+def open_stream(name: str, logs: LogsPlan) -> Stream:
+    """Return one stream, with nothing in it."""
+    plan = logs["streams"].get(name)
+    if plan and plan["pty"]:
+        read, write = os.openpty()
+        os.set_inheritable(read, False)
+        os.set_inheritable(write, False)
+        _raw(write)
+        capacity = 4096
+    elif name == API:
+        read, write, capacity = _message_socket()
+    else:
+        read, write = os.pipe()
+        capacity = _enlarge(write)
+    size = logs["ring_bytes"] if name in SAID else _SMALL_RING_BYTES
+    mirror = bool(plan and plan["mirror"]) and not _is_null(_MIRROR_FDS[name])
+    return Stream(name, read, write, ring.create_memory(size), capacity, mirror=mirror)
+
+
+def _message_socket() -> tuple[int, int, int]:
+    """Two ends and the bytes between them, of what is written in messages, each taken whole or not at all.
+
+    A pipe would tear a line longer than PIPE_BUF when it is nearly full, and a writer that dies then never mends it; and two agents write
+    during an upgrade.
+    """
+    write, read = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    write.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _PIPE_BYTES)
+    capacity = write.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF)
+    return read.detach(), write.detach(), capacity
 
 
 def _raw(fd: int) -> None:
@@ -97,6 +113,8 @@ class ScribeProcess:
         self.restarts = 0
         self.stats: dict[str, Json] = {}
         self.started = ""
+        # Whether the scribe that runs knows fewer streams than we do: it was an earlier version's.
+        self.outdated = False
 
     def start(self) -> None:
         """Fork it. The child keeps its pipes, rings, channel, guard lock and the terminal, and nothing else of ours."""

@@ -166,14 +166,17 @@ class Ring:
         with self._lock:
             return sum(slab.used - slab.written for slab in self._order)
 
-    def reserve(self) -> memoryview | None:
-        """Return room for one read, or None when the ring is full: then `skip` what is read (drop_newest), or do not read (block)."""
+    def reserve(self, least: int = 0) -> memoryview | None:
+        """Return room for one read of at least `least` bytes (at most a quarter of a slab), or None when the ring is full.
+
+        Then `skip` what is read (drop_newest), or do not read (block).
+        """
         with self._lock:
             slab = self._order[-1] if self._order else None
             if (
                 slab is not None
                 and not slab.sealed
-                and SLAB_BYTES - slab.used < CHUNK_HEADER_BYTES + _MIN_ROOM
+                and SLAB_BYTES - slab.used < CHUNK_HEADER_BYTES + max(least, _MIN_ROOM)
             ):
                 slab.sealed = True
                 self._store(slab)

@@ -19,7 +19,7 @@ from .mirrorer import Mirrorer
 from .quota import Quota
 from .ring import BLOCK, DROP_NEWEST, DROP_OLDEST, Ring
 from .spool import segment_bytes
-from .streams import APP_STREAMS, EVENTS, SIDECAR
+from .streams import API, EVENTS, SAID, SIDECAR, STDOUT
 from .wire import Channel
 from .writer import Spooler, StreamWriter
 
@@ -62,14 +62,15 @@ class Scribe:
         writers: list[StreamWriter] = []
         mirrors: list[Mirror] = []
         for pipe in pipes:
-            plan = logs["streams"].get(pipe.name)
+            # What is posted is treated as what is printed.
+            plan = logs["streams"].get(STDOUT if pipe.name == API else pipe.name)
             full = plan["full"] if plan else DROP_OLDEST
             ring = Ring(pipe.memory, full)
             os.set_blocking(pipe.fd, False)
             self._inputs.append(Input(pipe, ring, full))
             directory = f"{spool}/{run}/{pipe.name}"
             # Segments are a fraction of the quota that they are under: with one as large, nothing could be dropped but everything.
-            quota = logs["spool_bytes"] if pipe.name in APP_STREAMS else _OWN_QUOTA_BYTES
+            quota = logs["spool_bytes"] if pipe.name in SAID else _OWN_QUOTA_BYTES
             writer = StreamWriter(pipe.name, ring, directory, segment_bytes(quota))
             writers.append(writer)
             target = open_target(pipe.mirror_fd) if pipe.mirror_fd >= 0 else None
@@ -83,7 +84,7 @@ class Scribe:
         quotas = [
             Quota(
                 spool,
-                frozenset(APP_STREAMS),
+                frozenset(SAID),
                 logs["spool_bytes"],
                 logs["spool_age_s"],
                 full,

@@ -8,6 +8,7 @@ import signal
 import sys
 
 from .launch import Launch
+from .streams import API
 from .tree import MARK, ROLE_MARK
 
 TYPE_CHECKING = False
@@ -79,8 +80,11 @@ def sidecar_launch(
     }
     if handover is not None:
         sources["handover"] = handover
-    for number, (name, sock) in enumerate(sources.items(), start=_FIRST_FD):
-        fds[number] = sock.fileno()
+    passed = {name: sock.fileno() for name, sock in sources.items()}
+    if role == "agent":
+        passed["logs"] = streams[API].write
+    for number, (name, fd) in enumerate(passed.items(), start=_FIRST_FD):
+        fds[number] = fd
         numbers[name] = number
     place: Message = {
         "v": 1,

@@ -13,7 +13,8 @@ from .cgroups import Groups
 from .component import Component, dump_process, load_process
 from .instance import Instance
 from .keeper import Keeper
-from .output import Stream
+from .output import Stream, open_stream
+from .streams import API
 from .wire import Channel
 
 TYPE_CHECKING = False
@@ -140,7 +141,12 @@ def _load(state: dict[str, Json]) -> Keeper:
             _int(s, "capacity"),
             mirror=bool(s["mirror"]),
         )
-    keeper = Keeper(_plan(state), instance, streams, Groups.load(_object(state, "groups")))
+    plan = _plan(state)
+    # Keepers before this stream was there have none to hand on.
+    is_new = API not in streams
+    if is_new:
+        streams[API] = open_stream(API, plan["logs"])
+    keeper = Keeper(plan, instance, streams, Groups.load(_object(state, "groups")))
     keeper.started = str(state["started"])
     overrides = state["overrides"]
     keeper.overrides = [str(o) for o in overrides] if isinstance(overrides, list) else []
@@ -153,6 +159,7 @@ def _load(state: dict[str, Json]) -> Keeper:
             _int(adopted, "pid"), _int(adopted, "pidfd"), _int(adopted, "ticks")
         )
     scribe = _object(state, "scribe")
+    keeper.output.outdated = is_new
     keeper.output.pid, keeper.output.restarts = _int(scribe, "pid"), _int(scribe, "restarts")
     if _int(scribe, "channel") >= 0:
         keeper.output.channel = Channel(socket.socket(fileno=_int(scribe, "channel")))

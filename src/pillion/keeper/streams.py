@@ -9,4 +9,8 @@ APP_STREAMS = (STDOUT, STDERR)
 SIDECAR = "sidecar"
 # The journal.
 EVENTS = "events"
-STREAMS = (*APP_STREAMS, SIDECAR, EVENTS)
+# What the app posts to POST /v1/logs; the agent hands it in by a socket that keeps its messages whole.
+API = "api"
+STREAMS = (*APP_STREAMS, SIDECAR, EVENTS, API)
+# What the app says, by whichever door: one quota, and the same ring and policy for each.
+SAID = (*APP_STREAMS, API)

@@ -143,8 +143,8 @@ def test_what_was_dumped_is_what_is_loaded(keeper: Keeper) -> None:
 def test_every_descriptor_is_named_once_and_is_open(keeper: Keeper) -> None:
     found = snapshot.descriptors(state_of(keeper))
     assert len(found) == len(set(found))
-    # Two locks, the scribe's channel, four sockets, twelve of the streams, two channels, one pidfd.
-    assert len(found) == 2 + 1 + 4 + 12 + 2 + 1
+    # Two locks, the scribe's channel, four sockets, fifteen of the streams, two channels, one pidfd.
+    assert len(found) == 2 + 1 + 4 + 15 + 2 + 1
     for fd in found:
         os.fstat(fd)
 
