@@ -157,7 +157,9 @@ class KeeperPeer:
         unix.bind(str(self.runtime_dir / "api.sock"))
         unix.listen(4096)
         tcp, probe = socket.create_server(("127.0.0.1", 0)), socket.create_server(("127.0.0.1", 0))
-        self.sockets = {"api_unix": unix, "api_tcp": tcp, "probe": probe}
+        # What the agent hands in is read at the other end, as the scribe does.
+        logs, self.posted = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.sockets = {"api_unix": unix, "api_tcp": tcp, "probe": probe, "logs": logs}
         self.methods: dict[str, Callable[[Message], object]] = {
             "status": lambda _: self.status,
             "shutdown": lambda _: {},
@@ -273,7 +275,7 @@ class KeeperPeer:
     ) -> None:
         for child in self.children:
             child.end()
-        for sock in self.sockets.values():
+        for sock in (*self.sockets.values(), self.posted):
             sock.close()
         self.unlock()
         if self._operators is not None:

@@ -100,7 +100,7 @@ def test_a_route_is_described_in_full(described: dict[str, Any], route: Route) -
     assert operation["security"] == ([] if route.role is Role.PUBLIC else [{"token": []}])
     names = {one["name"] for one in operation.get("parameters", [])}
     assert names == {*path_names(route.path), *(one.name for one in route.parameters)}
-    assert ("requestBody" in operation) == (route.body is not None)
+    assert ("requestBody" in operation) == (route.body is not None or route.media != ())
     statuses = {str(one.status) for one in route.answers} | {str(s) for s in refusals_of(route)}
     assert set(operation["responses"]) == statuses
 

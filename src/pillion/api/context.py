@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from pillion.base.control import Control
     from pillion.lifecycle.reload import ReloadAnswer
+    from pillion.logs.inlet import Inlet
     from pillion.model.stats import Stats
 
 T = TypeVar("T")
@@ -54,6 +55,7 @@ class Context:
     started_s: float = field(default_factory=time.time)
     version: str = __version__
     streams: int = 0
+    inlet: Inlet | None = None
 
     @property
     def state_dir(self) -> str:

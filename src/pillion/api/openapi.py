@@ -125,6 +125,9 @@ def _operation(route: Route, by_model: dict[type, Json]) -> Json:
             "required": required,
             "content": {JSON: {"schema": by_model[route.body]}},
         }
+    elif route.media:
+        content = {media: {"schema": {"type": "string"}} for media in route.media}
+        operation["requestBody"] = {"required": False, "content": content}
     return operation
 
 
@@ -152,7 +155,7 @@ def refusals_of(route: Route) -> list[int]:
         statuses |= {401, 403}
     else:
         statuses |= {403}
-    if route.body is not None:
+    if route.body is not None or route.media:
         statuses |= {413}
     return sorted(statuses)
 

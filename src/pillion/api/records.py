@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 LIMIT = 1000
 MOST = 100_000
-STREAMS = ("stdout", "stderr", "sidecar")
+STREAMS = (*APP_STREAMS, "sidecar")
 # Read in a thread, so that a slow disk does not stop the loop; in steps, so that it takes its turns.
 _STEP = 500
 

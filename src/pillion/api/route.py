@@ -20,6 +20,8 @@ JSON = "application/json"
 NDJSON = "application/x-ndjson"
 EVENT_STREAM = "text/event-stream"
 TEXT = "text/plain"
+# What writers of one JSON object a line call it; there is no registered name.
+JSON_LINES = (NDJSON, "application/jsonl", "application/x-jsonlines")
 METRICS = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -54,6 +56,8 @@ class Answer:
 class Route:
     """One row: `path` is a template, `{name}` one segment, `{name+}` the rest of it; `body` the type of the request's JSON body.
 
+    `media` are the media types of a body that is no JSON document.
+
     `refusals` are the statuses of problem details beyond those that every route may answer.
     """
 
@@ -66,6 +70,7 @@ class Route:
     answers: tuple[Answer, ...]
     parameters: tuple[Parameter, ...] = ()
     body: type | None = None
+    media: tuple[str, ...] = ()
     refusals: tuple[int, ...] = ()
     probe: bool = False
 

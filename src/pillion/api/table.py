@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pillion.api import components, document, health, instance, journal, records
+from pillion.api.intake_table import ROUTES as INTAKE
 from pillion.api.route import (
     EVENT_STREAM,
     JSON,
@@ -175,7 +176,7 @@ ROUTES: tuple[Route, ...] = (
             Parameter(
                 "stream",
                 {"type": "array", "items": {"enum": list(records.STREAMS)}},
-                "Which streams; stdout and stderr when left out. May be repeated.",
+                "Which streams; stdout, stderr and api (what was posted) when left out. May be repeated.",
             ),
             _RUN,
             _limit(records.LIMIT, records.MOST),
@@ -238,4 +239,5 @@ ROUTES: tuple[Route, ...] = (
         body=components.Nothing,
         refusals=(415, 422, 504),
     ),
+    *INTAKE,
 )

@@ -10,14 +10,12 @@ import sys
 import termios
 import time
 
-from .ring import BLOCK, SLAB_BYTES
+from .ring import BLOCK
+from .streams import MESSAGE_BYTES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .ring import Ring
-
-# A message has to fit into a slab, in one piece with its header.
-MESSAGE_BYTES = SLAB_BYTES // 4
 
 
 class Pipe:

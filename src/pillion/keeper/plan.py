@@ -30,9 +30,10 @@ if TYPE_CHECKING:
         open_files: int | None
 
     class AppPlan(TypedDict):
-        """The app. `ready` is None (at once) or names how: `{"notify": true}`; the agent reports the other kinds."""
+        """The app. `service` is its name as telemetry and others know it. `ready` is None (at once) or names how: `{"notify": true}`; the agent reports the other kinds."""
 
         name: str
+        service: str
         command: list[str]
         workdir: str | None
         env: dict[str, str]
@@ -81,7 +82,7 @@ if TYPE_CHECKING:
         probe_listen: str | None
 
     class Plan(TypedDict):
-        """Everything the keeper is told."""
+        """Everything the keeper is told. `secret_env` names variables that the sidecar's processes do not inherit."""
 
         v: int
         settings_file: str | None
@@ -90,6 +91,7 @@ if TYPE_CHECKING:
         shipper: SidecarPlan
         logs: LogsPlan
         api: ApiPlan
+        secret_env: NotRequired[list[str]]
 
 
 VERSION = 1
@@ -102,6 +104,7 @@ def default_plan(command: list[str], name: str) -> Plan:
         "settings_file": None,
         "app": {
             "name": name,
+            "service": name,
             "command": command,
             "workdir": None,
             "env": {},

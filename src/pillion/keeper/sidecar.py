@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 
+from .handed import HANDED, secret_names
 from .launch import Launch
 from .streams import API
 from .tree import MARK, ROLE_MARK
@@ -68,8 +69,9 @@ def sidecar_launch(
     handover: socket.socket | None = None,
     oom_score: str | None = None,
     null: int,
+    secrets: int = -1,
 ) -> Launch:
-    """Return how to start agent or shipper. `null` is /dev/null, its standard input."""
+    """Return how to start agent or shipper. `null` is /dev/null, its standard input; `secrets` is from `handed.hand_over`."""
     role = component.name
     settings = sidecar_plan(plan, role)
     fds = {0: null, 1: streams["sidecar"].write, 2: streams["sidecar"].write}
@@ -83,6 +85,8 @@ def sidecar_launch(
     passed = {name: sock.fileno() for name, sock in sources.items()}
     if role == "agent":
         passed["logs"] = streams[API].write
+        if secrets >= 0:
+            passed[HANDED] = secrets
     for number, (name, fd) in enumerate(passed.items(), start=_FIRST_FD):
         fds[number] = fd
         numbers[name] = number
@@ -97,7 +101,8 @@ def sidecar_launch(
         "passive": passive,
         "fds": dict(numbers),
     }
-    env = {k: v for k, v in os.environ.items() if k not in _NOT_INHERITED}
+    left_out = secret_names(plan).union(_NOT_INHERITED)
+    env = {k: v for k, v in os.environ.items() if k not in left_out}
     env[MARK] = instance.run
     env[ROLE_MARK] = json.dumps(place)
     open_files = settings["limits"].get("open_files")

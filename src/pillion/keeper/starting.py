@@ -11,6 +11,7 @@ from . import cgroups, launch, notify, restart, wire
 from . import component as parts
 from .app import app_launch
 from .component import Component, Process
+from .handed import hand_over
 from .heart import Heart
 from .sidecar import sidecar_launch, sidecar_plan
 
@@ -47,7 +48,9 @@ class Starter:
         component.generation += 1
         group = self._keeper.groups.create(f"{component.name}.{component.generation}")
         ours, theirs = wire.pair()
+        secrets = -1
         try:
+            secrets = hand_over(self._keeper.plan) if component.name == "agent" else -1
             self._apply_limits(component, group)
             pid, report = launch.start(
                 sidecar_launch(
@@ -61,6 +64,7 @@ class Starter:
                     handover=handover,
                     oom_score=self._keeper.oom_score,
                     null=self._null,
+                    secrets=secrets,
                 )
             )
         except launch.Failure as failure:
@@ -70,6 +74,8 @@ class Starter:
             return None
         finally:
             theirs.close()
+            if secrets >= 0:
+                os.close(secrets)
         process = Process(
             pid, group, Heart(settings["heartbeat_misses"]), wire.Channel(ours), report
         )

@@ -14,3 +14,5 @@ API = "api"
 STREAMS = (*APP_STREAMS, SIDECAR, EVENTS, API)
 # What the app says, by whichever door: one quota, and the same ring and policy for each.
 SAID = (*APP_STREAMS, API)
+# Of a message into API at most: a quarter of a slab of the ring, into which it goes in one piece.
+MESSAGE_BYTES = 64 << 10

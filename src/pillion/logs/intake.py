@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 SCOPES = {"events": "pillion.events", "sidecar": "pillion.sidecar"}
 APP_SCOPE = "pillion.app"
-APP_STREAMS = ("stdout", "stderr")
+IO_STREAMS = ("stdout", "stderr")
 
 
 class Intake:
@@ -128,7 +128,7 @@ class Intake:
         if feed is None:
             position = self._positions.get(key)
             attributes: dict[str, object] = {"pillion.run": run, "pillion.stream": stream}
-            if stream in APP_STREAMS:
+            if stream in IO_STREAMS:
                 attributes["log.iostream"] = stream
             feed = self._feeds[key] = Feed(
                 key,

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
     from pillion.logs.records import Record
 
-APP_STREAMS = ("stdout", "stderr")
+# What the app says, printed and posted.
+APP_STREAMS = ("stdout", "stderr", "api")
 ALL_RUNS = "all"
 _STEP_RECORDS = 500
 

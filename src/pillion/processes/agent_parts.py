@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
+from pillion.processes.agent_intake import PostedLogs
 from pillion.processes.agent_part import Part
 from pillion.processes.agent_readiness import AppProbe
 
@@ -36,4 +37,5 @@ def make_parts(outfit: Outfit) -> tuple[Part, ...]:
     return (
         Neighbourhood(outfit.neighbours),
         AppProbe(outfit.control, outfit.settings.app, outfit.tasks),
+        PostedLogs(outfit),
     )

@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from pillion.model.place import Place
 
 # Lines of these are the app's; events and the sidecar's own output are one record each.
-_APP_STREAMS = ("stdout", "stderr")
+# What is posted comes in whole records.
+_JOINED_STREAMS = ("stdout", "stderr")
 
 
 def read_settings(place: Place) -> Settings:
@@ -83,7 +84,7 @@ def build_shippings(
             tell=tell,
             age_limit_s=logs.spool.age_s,
             limits=limits,
-            joiner=lambda stream: _joiner(settings) if stream in _APP_STREAMS else None,
+            joiner=lambda stream: _joiner(settings) if stream in _JOINED_STREAMS else None,
             recogniser=Recogniser(json=parse.json, level=parse.level, time=parse.time),
             files=followed(),
         )

@@ -10,10 +10,10 @@ import pytest
 
 from pillion.keeper import output
 from pillion.keeper.chunks import CHUNK_HEADER_BYTES, iter_chunks
-from pillion.keeper.intake import MESSAGE_BYTES, Input, Pipe
+from pillion.keeper.intake import Input, Pipe
 from pillion.keeper.plan import default_plan
 from pillion.keeper.ring import BLOCK, DROP_OLDEST, SLAB_BYTES, Ring
-from pillion.keeper.streams import API, SAID, STDOUT, STREAMS
+from pillion.keeper.streams import API, MESSAGE_BYTES, SAID, STDOUT, STREAMS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -74,6 +74,7 @@ def posted() -> Iterator[Posted]:
 def test_it_is_a_stream_like_those_of_the_app() -> None:
     assert API in STREAMS
     assert set(SAID) == {STDOUT, "stderr", API}
+    assert MESSAGE_BYTES <= SLAB_BYTES // 4
 
 
 def test_a_message_becomes_a_chunk(posted: Posted) -> None:
