@@ -17,7 +17,7 @@ from pillion.api.route import Role
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from pillion.http.server import Response
+    from pillion.http.server import Request, Response
 
 UNIX = "unix"
 TCP = "tcp"
@@ -83,6 +83,15 @@ class Access:
             f"cannot serve user {uid} here: the socket is for user {self.users.own}, root and the app's "
             "own user; use the TCP listener with a token",
         )
+
+    def role_of(self, request: Request) -> Role:
+        """The role of a request that was let in."""
+        if request.listener == UNIX:
+            return self.users.role(request.peer.uid) or Role.PUBLIC
+        authorization = request.headers.get(b"authorization") or b""
+        if request.listener == PROBE or authorization[:7].lower() != _BEARER:
+            return Role.PUBLIC
+        return self.tokens.role(authorization[7:].strip(b" ")) or Role.PUBLIC
 
     def host(self, authority: bytes) -> Response | None:
         """The refusal of a foreign Host on TCP, None when it is ours (RFC 9110 section 7.4: 421)."""

@@ -14,10 +14,14 @@ from pillion.model.component import Status
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from pillion.api.access import Access
+    from pillion.api.route import Role
     from pillion.base.control import Control
+    from pillion.http.server import Request
     from pillion.lifecycle.reload import ReloadAnswer
     from pillion.logs.inlet import Inlet
     from pillion.model.stats import Stats
+    from pillion.secrets.secrets import Secrets
 
 T = TypeVar("T")
 
@@ -56,6 +60,8 @@ class Context:
     version: str = __version__
     streams: int = 0
     inlet: Inlet | None = None
+    access: Access | None = None
+    secrets: Secrets | None = None
 
     @property
     def state_dir(self) -> str:
@@ -66,6 +72,10 @@ class Context:
     def run(self) -> str:
         """The id of the present run."""
         return self.control.place.run
+
+    def role_of(self, request: Request) -> Role:
+        """Who asks, where more than the route's role is to be known."""
+        return given(self.access).role_of(request)
 
     async def call_while_serving(
         self, method: str, params: object, result: type[T], *, timeout_s: float, grace_s: float

@@ -14,6 +14,7 @@ from pillion.api.route import (
     Role,
     Route,
 )
+from pillion.api.secrets_table import ROUTES as SECRETS
 from pillion.lifecycle.limits import LimitsChange
 from pillion.lifecycle.readiness import Readiness
 from pillion.lifecycle.reload import ReloadAnswer
@@ -240,4 +241,5 @@ ROUTES: tuple[Route, ...] = (
         refusals=(415, 422, 504),
     ),
     *INTAKE,
+    *SECRETS,
 )

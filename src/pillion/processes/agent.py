@@ -94,6 +94,7 @@ class Agent:
             if key in place.fds
         }
         access = read_access(place, self._settings, self._sockets.get(TCP))
+        self._context.access = access
         self._application = Application(self._context, access, ROUTES)
         self._server = Server(self._application, _LIMITS, on_error=self._failed, name="api")
         self._parts = make_parts(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from pillion.processes.agent_intake import PostedLogs
 from pillion.processes.agent_part import Part
 from pillion.processes.agent_readiness import AppProbe
+from pillion.processes.agent_secrets import SecretsPart
 
 if TYPE_CHECKING:
     from pillion.base.neighbours import Neighbours
@@ -36,6 +37,7 @@ def make_parts(outfit: Outfit) -> tuple[Part, ...]:
     """Every part of the agent."""
     return (
         Neighbourhood(outfit.neighbours),
+        SecretsPart(outfit),
         AppProbe(outfit.control, outfit.settings.app, outfit.tasks),
         PostedLogs(outfit),
     )

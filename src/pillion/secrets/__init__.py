@@ -1,1 +1,1 @@
-"""Secrets by reference: read when they are asked for, and kept nowhere."""
+"""Secrets by reference: read where the platform put them when they are asked for, and kept nowhere."""
