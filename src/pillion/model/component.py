@@ -82,10 +82,11 @@ class KeeperFacts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AppFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """What the app said of itself over sd_notify: readiness and its status text."""
+    """What the app said of itself over sd_notify: readiness, its status text, and that it is about to end."""
 
     ready: bool = False
     status_text: str = ""
+    stopping: bool = False
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
