@@ -12,7 +12,7 @@ from pillion.settings import SettingsError, json_schema, parse
 from pillion.settings.reading import validate
 from pillion.settings.record import INSTANCE, LIVE, Member, Record
 from pillion.settings.reference import reference
-from pillion.settings.shapes import Table
+from pillion.settings.tables import Tablelist, Tablemap, inner_table
 from pillion.settings.tree import LATER_SECTIONS, ROOT
 from pillion.settings.writing import commented, toml
 
@@ -24,13 +24,24 @@ def _members(record: Record, prefix: tuple[str, ...] = ()) -> list[tuple[tuple[s
     for member in record.members:
         path = (*prefix, member.name)
         found.append((path, member))
-        if isinstance(member.spec.kind, Table):
-            found += _members(member.spec.kind.base, path)
+        kind = member.spec.kind
+        if isinstance(kind, Tablemap):
+            path = (*path, kind.sample)
+        elif isinstance(kind, Tablelist):
+            path = (*prefix, f"[{member.name}]")
+        if (table := inner_table(kind)) is not None:
+            found += _members(table.base, path)
     return found
 
 
 _ALL = _members(ROOT.base)
-_LEAVES = [(path, member) for path, member in _ALL if not isinstance(member.spec.kind, Table)]
+_LEAVES = [(path, member) for path, member in _ALL if inner_table(member.spec.kind) is None]
+
+
+def _header(path: tuple[str, ...]) -> str:
+    """`[a.b]`, and `[[a.b]]` for a list of tables, whose last part stands in brackets."""
+    joined = ".".join(path[:-1])
+    return f"[[{joined.replace('[', '').replace(']', '')}]]" if "[" in joined else f"[{joined}]"
 
 
 def _ids(members: list[tuple[tuple[str, ...], Member]]) -> list[str]:
@@ -56,7 +67,7 @@ def test_described_as_a_sentence_and_by_its_own_name(path: tuple[str, ...], memb
 def test_what_init_shows_as_a_comment_is_valid_when_uncommented(
     path: tuple[str, ...], member: Member
 ) -> None:
-    header = f"[{'.'.join(path[:-1])}]"
+    header = _header(path)
     section = re.search(
         rf"^(?:# )?{re.escape(header)}$(.*?)(?=^(?:# )?\[|\Z)",
         commented({}),
@@ -131,7 +142,34 @@ _GOOD = [
     "[logs]\nfiles = []\nstdout = { pty = true }\nmultiline = { pattern = 'x', match = 'continue' }\nfile = { path = 'x' }\n",
     "[telemetry]\notlp = 'off'\nprotocol = 'json'\nheaders = { a = 'file:/x' }\nresource = { 'a.b' = 1 }\n",
 ]
+_GOOD += [
+    "[store]\nurl = 'sqlite:/srv/shop.db'\nhistory = { revisions = 5, age = '1d' }\nsync = 'normal'\n",
+    "[config]\nenv = { A = 'a/b' }\n[[config.files]]\npath = 'x.yml'\nprefix = 'a/'\nmode = '640'\nsignal = 'SIGHUP'\n",
+    "[[config.files]]\npath = 'x'\nkey = 'a'\nformat = 'yml'\ncommand = 'true'\n[[config.files]]\npath = 'y.env'\nkey = 'b'\n",
+    "[service]\naddress = '::1'\nport = 1\ntags = ['a']\nmeta = { a = 1 }\nweight = 0\n",
+    "[health.checks]\na = { grpc = '[::1]:1/x.Y' }\nb = { http = 'http://h/', status = [200, '2-3'] }\n".replace(
+        "2-3", "204-399"
+    ),
+    "[health.checks.c]\nprocess = 'app'\nkind = 'live'\nrestart = true\n[health.checks.d]\nttl = '30s'\n",
+    "[secrets]\na = { file = 'x' }\nb = { credential = 'c', access = 'operator' }\n",
+    "[app.watchdog]\nmemory = '90%'\ndescriptors = '80%'\nsustained = '5s'\nprogress = '1m'\n",
+]
 _BAD = [
+    "[store]\nurl = 'etcd://h:2379'\n",
+    "[store]\nurl = 'sqlite:x'\n",
+    "[[config.files]]\nkey = 'a'\n",
+    "[[config.files]]\npath = 'x.json'\nkey = '/a'\n",
+    "[[config.files]]\npath = 'x.json'\nkey = 'a'\nmode = 640\n",
+    "[config.files]\npath = 'x.json'\n",
+    "[config]\nenv = { 'A-B' = 'a' }\n",
+    "[service]\ntags = ['a b']\n",
+    "[health]\nchecks = 3\n",
+    "[health.checks]\na = { tcp = 1, kidn = 'liveness' }\n",
+    "[health.checks.'a/b']\ntcp = 1\n",
+    "[health.checks.a]\nhttp = '/'\nstatus = ['6xx']\n",
+    "[health.checks.a]\ngrpc = 'h'\n",
+    "[secrets.a]\nenv = '1A'\n",
+    "[secrets.a]\nvalue = 'hunter2'\n",
     "nme = 1\n",
     "app = 'x'\n",
     "[app]\nprt = 1\n",

@@ -1,6 +1,11 @@
-"""The command and the name of a command line as `--set` overrides, so that a reload of the settings finds them again."""
+"""The command and the name of a command line as `--set` overrides, so that a reload of the settings finds them again.
+
+`--name` names the instance. The service has that name too unless the settings give it one, so that two instances of one service can run on a host.
+"""
 
 from __future__ import annotations
+
+from pillion.keeper import places
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -8,12 +13,12 @@ if TYPE_CHECKING:
 
 
 def command_overrides(command: Sequence[str], name: str | None) -> list[str]:
-    """Return overrides in the form `a.b=v`, v in TOML."""
+    """Return overrides in the form `a.b=v`, or `a.b?=v` for what holds only where the settings say nothing; v in TOML."""
     overrides = []
     if command:
         overrides.append(f"app.command=[{', '.join(_toml_string(word) for word in command)}]")
     if name:
-        overrides.append(f"app.name={_toml_string(name)}")
+        overrides.append(f"app.name?={_toml_string(places.instance_name(name))}")
     return overrides
 
 

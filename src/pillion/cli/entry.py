@@ -124,7 +124,10 @@ def _plain_plan(arguments: _Arguments) -> tuple[Plan, str]:
         )
     base = os.path.basename(arguments.command[0])
     name = places.instance_name(arguments.name or base)
-    settings = {"app": {"name": name, "command": arguments.command}}
+    settings = {
+        "app": {"name": name, "command": arguments.command},
+        "service": {"name": name},
+    }
     return plan.default_plan(arguments.command, name), json.dumps(settings)
 
 

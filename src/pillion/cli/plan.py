@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from pillion.keeper import places
-from pillion.lifecycle.plan import keeper_plan
+from pillion.lifecycle.plan import keeper_plan, named
 from pillion.settings import Problem, SettingsError, load, to_json
 
 if TYPE_CHECKING:
@@ -27,7 +26,5 @@ def read_plan(path: str | None, overrides: Sequence[str]) -> tuple[Plan, str]:
             source=path or "settings",
         )
         raise SettingsError([missing])
-    plan = keeper_plan(settings, os.path.abspath(path) if path else None)
-    if not plan["app"]["name"]:
-        plan["app"]["name"] = places.instance_name(os.path.basename(plan["app"]["command"][0]))
-    return plan, to_json(settings)
+    settings = named(settings)
+    return keeper_plan(settings, os.path.abspath(path) if path else None), to_json(settings)

@@ -7,7 +7,7 @@ import shlex
 import tomllib
 from typing import TYPE_CHECKING, NamedTuple
 
-from pillion.settings.app import check_name
+from pillion.settings.names import check_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -32,7 +32,8 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
         help="settings to use (default: pillion.toml here, when there is one)",
     )
     parser.add_argument(
-        "--name", help="name of the instance (default: app.name, else the command's)"
+        "--name",
+        help="name of the instance, and of the service unless the settings name it (default: app.name, else the command's)",
     )
     parser.add_argument(
         "--set",

@@ -5,13 +5,14 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING
 
-from pillion.settings.units import format_duration, format_size
+from pillion.settings.units import format_duration, format_percentage, format_size
 
 if TYPE_CHECKING:
     from pillion.settings import Settings
     from pillion.settings.app import App
     from pillion.settings.limits import Limits
     from pillion.settings.logs import Logs
+    from pillion.settings.supervision import Watchdog
     from pillion.settings.telemetry import Telemetry
 
 _FULL = {
@@ -29,12 +30,9 @@ def summary(settings: Settings) -> list[tuple[str, str]]:
         ("stops", f"{app.stop_signal}, and KILL after {format_duration(app.stop_timeout_s)}")
     )
     if app.watchdog is not None:
-        rows.append(
-            (
-                "watchdog",
-                f"restarted after {format_duration(app.watchdog.timeout_s)} without a sign",
-            )
-        )
+        rows.append(("watchdog", _watched(app.watchdog)))
+    if settings.health.checks:
+        rows.append(("checks", ", ".join(settings.health.checks)))
     each = [
         ("app", app.limits),
         ("agent", settings.agent.limits),
@@ -42,6 +40,9 @@ def summary(settings: Settings) -> list[tuple[str, str]]:
     ]
     rows.append(("limits", "; ".join(f"{name}: {_limits(limits)}" for name, limits in each)))
     rows += [("keeps", _keeps(settings.logs)), ("ships", _ships(settings.telemetry))]
+    if settings.config.files:
+        rows.append(("writes", ", ".join(file.path for file in settings.config.files)))
+    rows.append(("found", _found(settings)))
     rows.append(
         ("api", f"Unix socket{f' and {settings.api.listen}' if settings.api.listen else ''}")
     )
@@ -69,6 +70,28 @@ def _ready(app: App) -> str:
     if ready.tcp is not None:
         return f"when {ready.tcp} accepts a connection"
     return f"when {shlex.join(ready.exec)} succeeds" if ready.exec else "when the app says READY=1"
+
+
+def _watched(watchdog: Watchdog) -> str:
+    after = []
+    if watchdog.timeout_s is not None:
+        after.append(f"after {format_duration(watchdog.timeout_s)} without a sign")
+    sustained = format_duration(watchdog.sustained_s)
+    for what, share in (("memory", watchdog.memory), ("descriptors", watchdog.descriptors)):
+        if share is not None:
+            after.append(f"after {sustained} above {format_percentage(share)} of its {what}")
+    if watchdog.progress_s is not None:
+        after.append(f"after {format_duration(watchdog.progress_s)} without CPU and output")
+    return f"restarted {', or '.join(after)}"
+
+
+def _found(settings: Settings) -> str:
+    service = settings.service
+    if not service.register:
+        return "by nobody; service.register is false"
+    port = service.port or settings.app.port
+    name = service.name or settings.app.name or "the name of its command"
+    return f"as {name}{f' on port {port}' if port else ''}, when it is healthy"
 
 
 def _restarts(app: App) -> str:

@@ -64,7 +64,7 @@ def environment(
     env["NOTIFY_SOCKET"] = instance.path(places.NOTIFY_SOCKET)
     if app["watchdog_timeout_s"]:
         env["WATCHDOG_USEC"] = str(int(app["watchdog_timeout_s"] * 1_000_000))
-    env.setdefault("OTEL_SERVICE_NAME", app["name"])
+    env.setdefault("OTEL_SERVICE_NAME", app.get("service") or app["name"])
     ours = f"service.instance.id={instance.name}.{instance.run},pillion.run={instance.run}"
     given = env.get("OTEL_RESOURCE_ATTRIBUTES")
     env["OTEL_RESOURCE_ATTRIBUTES"] = f"{given},{ours}" if given else ours

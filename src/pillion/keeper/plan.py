@@ -33,7 +33,7 @@ if TYPE_CHECKING:
         """The app. `service` is its name as telemetry and others know it. `ready` is None (at once) or names how: `{"notify": true}`; the agent reports the other kinds."""
 
         name: str
-        service: str
+        service: NotRequired[str]
         command: list[str]
         workdir: str | None
         env: dict[str, str]
@@ -136,6 +136,7 @@ def default_plan(command: list[str], name: str) -> Plan:
             "streams": {"stdout": _stream(), "stderr": _stream()},
         },
         "api": {"listen": "127.0.0.1:0", "probe_listen": None},
+        "secret_env": [],
     }
 
 

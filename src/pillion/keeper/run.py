@@ -89,7 +89,7 @@ def _run_facts(plan: Plan, instance: Instance) -> str:
             "v": 1,
             "run": instance.run,
             "instance": instance.name,
-            "service": plan["app"]["service"],
+            "service": plan["app"].get("service") or plan["app"]["name"],
             "host": os.uname().nodename,
             "command": plan["app"]["command"],
             "started": timestamp(),

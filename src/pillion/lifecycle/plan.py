@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
+
+from pillion.keeper.places import instance_name
 
 if TYPE_CHECKING:
     from pillion.keeper.plan import (
@@ -29,14 +32,28 @@ READY_TIMEOUT_S = 10.0
 SIDECAR_STOP_TIMEOUT_S = 5.0
 
 
+def named(settings: Settings) -> Settings:
+    """The settings with the names that they leave open: the app has that of its command, the service the app's.
+
+    What the sidecar's processes read has always both.
+    """
+    app = settings.app
+    if not app.name and app.command:
+        app = app.replace(name=instance_name(os.path.basename(app.command[0])))
+    service = settings.service
+    if not service.name:
+        service = service.replace(name=app.name)
+    return settings.replace(app=app, service=service)
+
+
 def keeper_plan(settings: Settings, settings_file: str | None = None) -> Plan:
     """Everything the keeper is told, as JSON values; seconds, bytes and cores as numbers.
 
     ====================  =========================================================================
     `v`                   version of this shape, 1
     `settings_file`       the file that a reload reads again, or None
-    `app`                 `name`, `command`, `workdir`, `env`, `user`, `group`, `stop_signal`,
-                          `stop_timeout_s`, `limits`, `on_keeper_death` as in the settings
+    `app`                 `name` (the instance's unless `--name` says another), `service` (as others
+                          find it), `command`, `workdir`, `env`, `user`, `group`, `stop_signal`, `stop_timeout_s`, `limits`, `on_keeper_death` as in the settings
     `app.restart`         `policy`, `initial_s`, `max_s`, `factor`, `jitter` (a fraction), `limit`,
                           `reset_after_s`
     `app.ready`           None (ready at once) or one of `{"notify": true}`, `{"http": …}`, `{"tcp": …}`,
@@ -47,6 +64,7 @@ def keeper_plan(settings: Settings, settings_file: str | None = None) -> Plan:
     `logs`                `spool_bytes`, `spool_age_s`, `ring_bytes` and `streams`: for stdout and stderr
                           each `full` (drop_oldest, drop_newest, block), `pty`, `mirror`
     `api`                 `listen`, `probe_listen`: `host:port` or None
+    `secret_env`          variables that are secrets: the sidecar's processes do not inherit them
     ====================  =========================================================================
 
     A limit's key that is missing is no limit.
@@ -54,7 +72,7 @@ def keeper_plan(settings: Settings, settings_file: str | None = None) -> Plan:
     return {
         "v": VERSION,
         "settings_file": settings_file,
-        "app": _app(settings.app),
+        "app": _app(settings.app, settings.service.name),
         "agent": {
             **_sidecar(settings.agent, enabled=True),
             "wait_s": settings.agent.wait_s,
@@ -63,6 +81,7 @@ def keeper_plan(settings: Settings, settings_file: str | None = None) -> Plan:
         "shipper": _sidecar(settings.shipper, enabled=needs_shipper(settings)),
         "logs": _logs(settings.logs),
         "api": _api(settings),
+        "secret_env": sorted(s.env for s in settings.secrets.values() if s.env is not None),
     }
 
 
@@ -71,9 +90,10 @@ def needs_shipper(settings: Settings) -> bool:
     return bool(settings.telemetry.otlp or settings.logs.file or settings.logs.files)
 
 
-def _app(app: App) -> AppPlan:
+def _app(app: App, service: str) -> AppPlan:
     return {
         "name": app.name,
+        "service": service or app.name,
         "command": list(app.command),
         "workdir": app.workdir,
         "env": dict(app.env),

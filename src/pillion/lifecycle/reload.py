@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from pillion.settings import diff
+from pillion.settings.record import Record
 
 if TYPE_CHECKING:
     from pillion.settings import Change, Settings
 
 # Values of these settings may hold credentials: that they changed is told, not to what.
-_SECRET = ("telemetry.headers", "app.env")
+_SECRET = ("headers", "env")
+_SECTIONS_WITHOUT = ("secrets", "config")
 _HIDDEN = "(hidden)"
 
 
@@ -56,7 +58,7 @@ def reload_answer(old: Settings, new: Settings) -> ReloadAnswer:
 
 
 def _told(change: Change) -> ChangeAnswer:
-    if change.path.startswith(_SECRET):
+    if _is_secret(change.path):
         return ChangeAnswer(
             path=change.path,
             old=None if change.old is None else _HIDDEN,
@@ -65,6 +67,19 @@ def _told(change: Change) -> ChangeAnswer:
     return ChangeAnswer(path=change.path, old=_plain(change.old), new=_plain(change.new))
 
 
+def _is_secret(path: str) -> bool:
+    # What stands under secrets.NAME.env and config.env are names of variables and keys, no values.
+    section, *parts = path.split(".")
+    return section not in _SECTIONS_WITHOUT and any(part in _SECRET for part in parts)
+
+
 def _plain(value: object) -> object:
-    """A field's value as JSON holds it."""
-    return msgspec.to_builtins(value)
+    """A field's value as JSON holds it; of a table all its settings, but for those that may hold credentials."""
+    if not isinstance(value, Record):
+        return msgspec.to_builtins(value)
+    return {
+        member.name: _HIDDEN
+        if member.name == "headers" and getattr(value, member.attribute)
+        else _plain(getattr(value, member.attribute))
+        for member in value.members
+    }

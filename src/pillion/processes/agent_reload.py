@@ -10,7 +10,7 @@ import msgspec
 from pillion.base.files import write_atomically
 from pillion.errors import PillionError, RefusedError
 from pillion.keeper.places import INSTANCE_FILE, SETTINGS_FILE
-from pillion.lifecycle.plan import keeper_plan
+from pillion.lifecycle.plan import keeper_plan, named
 from pillion.lifecycle.reload import ReloadAnswer, reload_answer
 from pillion.model.instance import Instance
 from pillion.settings import Settings, SettingsError, from_json, load, to_json
@@ -63,7 +63,7 @@ class Reloader:
                     "`pillion init` and start it again",
                 )
             try:
-                new = await asyncio.to_thread(load, record.settings_file, record.overrides)
+                new = named(await asyncio.to_thread(load, record.settings_file, record.overrides))
             except SettingsError as error:
                 problems = [str(one) for one in error.problems]
                 self._control.event(

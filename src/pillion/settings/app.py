@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from pillion.settings.kinds import Choice, Text, Whole
 from pillion.settings.limits import Limits
+from pillion.settings.names import name_text
 from pillion.settings.quantities import Duration
 from pillion.settings.record import INSTANCE, NOTHING, Record, setting
 from pillion.settings.references import Account
@@ -11,18 +12,6 @@ from pillion.settings.shapes import Command, Strmap, Table
 from pillion.settings.supervision import Ready, Restart, Watchdog
 
 SIGNALS = ("TERM", "INT", "QUIT", "HUP", "USR1", "USR2", "KILL", "ABRT", "WINCH")
-
-_NAME_REST = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-")
-
-
-def check_name(text: str) -> None:
-    """Raise ValueError unless `text` can name an instance: it becomes a directory and part of a socket's path."""
-    if len(text) > 64:
-        raise ValueError("longer than 64 characters")
-    if text[0] in "._-" or not _NAME_REST.issuperset(text):
-        raise ValueError(
-            "a name is letters, digits, dots, hyphens and underscores, and begins with a letter or digit"
-        )
 
 
 def check_variable(text: str) -> None:
@@ -35,12 +24,8 @@ class App(Record):
     """The program that has the sidecar."""
 
     name: str = setting(
-        Text(
-            'a name such as "shop"',
-            check=check_name,
-            pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$",
-        ),
-        "The service's name, and the instance's; without it, the command's own name.",
+        name_text('a name such as "shop"'),
+        "The service's name, and the instance's unless `pillion run --name` gives it another; without it, the command's own name.",
         default="",
         restart=INSTANCE,
         example="shop",

@@ -4,14 +4,16 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from pillion.settings.problems import Path, dotted
-from pillion.settings.record import LIVE
+from pillion.settings.record import LIVE, Record
 from pillion.settings.shapes import Strmap, Table
+from pillion.settings.tables import Tablelist, Tablemap
 from pillion.settings.tree import ROOT, Settings
 
 
 class Change(NamedTuple):
     """One setting that differs. `restart` is the component that must restart, "instance" for `pillion run` as a whole, or
-    empty when the change is applied live. `old` and `new` are field values (seconds, bytes); None: not set."""
+    empty when the change is applied live. `old` and `new` are field values (seconds, bytes); None: not set. A table that is
+    only in one of them is one change, its record the value."""
 
     path: str
     old: object
@@ -37,7 +39,11 @@ def _tables(table: Table, old: object, new: object, prefix: Path) -> list[Change
         if before == after:
             continue
         kind = member.spec.kind
-        if isinstance(kind, Table) and before is not None and after is not None:
+        if isinstance(kind, Tablemap):
+            found += _named(kind, before, after, path, member.spec.restart)
+        elif isinstance(kind, Tablelist):
+            found += _listed(kind, before, after, path, member.spec.restart)
+        elif isinstance(kind, Table) and before is not None and after is not None:
             found += _tables(kind, before, after, path)
         elif isinstance(kind, Strmap):
             found += _maps(before, after, path, member.spec.restart)
@@ -52,3 +58,33 @@ def _maps(old: Mapping[str, str], new: Mapping[str, str], path: Path, restart: s
         for key in sorted({*old, *new})
         if old.get(key) != new.get(key)
     ]
+
+
+def _named(
+    kind: Tablemap, old: Mapping[str, Record], new: Mapping[str, Record], path: Path, restart: str
+) -> list[Change]:
+    """Entries by their names: one that came or went is a change, of one that stayed each member that differs."""
+    found: list[Change] = []
+    for name in sorted({*old, *new}):
+        found += _entry(kind.table, old.get(name), new.get(name), (*path, name), restart)
+    return found
+
+
+def _listed(
+    kind: Tablelist, old: tuple[Record, ...], new: tuple[Record, ...], path: Path, restart: str
+) -> list[Change]:
+    """Entries by their places."""
+    found: list[Change] = []
+    for at in range(max(len(old), len(new))):
+        before = old[at] if at < len(old) else None
+        after = new[at] if at < len(new) else None
+        found += _entry(kind.table, before, after, (*path, at), restart)
+    return found
+
+
+def _entry(
+    table: Table, old: Record | None, new: Record | None, path: Path, restart: str
+) -> list[Change]:
+    if old is None or new is None:
+        return [Change(dotted(path), old, new, restart)]
+    return _tables(table, old, new, path)

@@ -1,6 +1,10 @@
 """What settings say together: contradictions, which refuse the file, and notices, which a careful reader would want to hear."""
 
 from pillion.settings.addresses import is_loopback, split_address
+from pillion.settings.checks_infrastructure import (
+    infrastructure_contradictions,
+    infrastructure_notices,
+)
 from pillion.settings.problems import Finding
 from pillion.settings.telemetry import FILE_REFERENCE
 from pillion.settings.tree import Settings
@@ -11,12 +15,24 @@ _LEAST_SIDECAR_BYTES = 48 << 20
 
 def contradictions(settings: Settings) -> list[Finding]:
     """Settings that cannot hold together."""
-    return [*_ready(settings), *_restart(settings), *_logs(settings), *_api(settings)]
+    return [
+        *_ready(settings),
+        *_restart(settings),
+        *_logs(settings),
+        *_api(settings),
+        *infrastructure_contradictions(settings),
+    ]
 
 
 def notices(settings: Settings) -> list[Finding]:
     """Settings that hold, but that few would want: shown by `pillion check`, and never a reason to refuse."""
-    return [*_exposed(settings), *_secrets(settings), *_without_effect(settings), *_tight(settings)]
+    return [
+        *_exposed(settings),
+        *_secrets(settings),
+        *_without_effect(settings),
+        *_tight(settings),
+        *infrastructure_notices(settings),
+    ]
 
 
 def _ready(settings: Settings) -> list[Finding]:

@@ -44,6 +44,8 @@ class Kind:
     """
 
     suffix = ""
+    names_entries = False
+    """Whether its keys are names of the user's, with a table under each."""
 
     def __init__(
         self, expected: str, *, optional: bool = False, none_words: tuple[str, ...] = ()
@@ -143,10 +145,17 @@ class Text(Kind):
 class Choice(Text):
     """One of a few words. `spellings` maps accepted other forms to the word that the field holds."""
 
-    def __init__(self, words: Iterable[str], spellings: dict[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        words: Iterable[str],
+        spellings: dict[str, str] | None = None,
+        *,
+        optional: bool = False,
+    ) -> None:
         self.words = tuple(words)
         self.spellings = spellings or {}
-        super().__init__("one of " + ", ".join(f'"{word}"' for word in self.words))
+        expected = "one of " + ", ".join(f'"{word}"' for word in self.words)
+        super().__init__(expected, optional=optional)
 
     def parse(self, value: object) -> str:
         text = super().parse(value)

@@ -24,10 +24,14 @@ class Duration(Kind):
 
     suffix = "_s"
 
-    def __init__(self, minimum: float = 0.0, maximum: float = 365 * _DAY_S) -> None:
+    def __init__(
+        self, minimum: float = 0.0, maximum: float = 365 * _DAY_S, *, optional: bool = False
+    ) -> None:
         low = f", {format_duration(minimum)} at least" if minimum else ""
         high = f", {format_duration(maximum)} at most" if maximum != 365 * _DAY_S else ""
-        super().__init__(f'a duration such as "10s", "500ms" or "1m30s"{low}{high}')
+        super().__init__(
+            f'a duration such as "10s", "500ms" or "1m30s"{low}{high}', optional=optional
+        )
         self.minimum = minimum
         self.maximum = maximum
 
@@ -122,8 +126,8 @@ def _is_size(text: str) -> bool:
 class Percentage(Kind):
     """A share, `"20%"`, held as a fraction from 0.0 to 1.0."""
 
-    def __init__(self) -> None:
-        super().__init__('a percentage such as "20%", 100% at most')
+    def __init__(self, *, optional: bool = False) -> None:
+        super().__init__('a percentage such as "20%", 100% at most', optional=optional)
 
     def parse(self, value: object) -> float:
         if not isinstance(value, str):

@@ -9,6 +9,7 @@ from pillion.settings.positions import locate
 from pillion.settings.problems import Finding, Path, Place, Problem, SettingsError, dotted
 from pillion.settings.shapes import Table
 from pillion.settings.syntax import read_toml
+from pillion.settings.tables import Tablemap
 from pillion.settings.tree import LATER_SECTIONS, ROOT, Settings
 
 MAX_FILE_BYTES = 1 << 20
@@ -83,27 +84,33 @@ def validate(table: Raw) -> tuple[Settings, list[Finding]]:
 
 def setting_names() -> list[str]:
     """The dotted name of every setting that holds a value, the shallow ones first."""
-    tables = {path[:-1] for path in _all_paths(ROOT, ())}
-    return [dotted(path) for path in _all_paths(ROOT, ()) if path not in tables]
+    paths = _all_paths(ROOT, ())
+    tables = {path[:-1] for path in paths}
+    return [dotted(path) for path in paths if path not in tables]
 
 
 def _elsewhere(finding: Finding) -> Finding:
     """For an unknown name that is near to none beside it: the setting of that name in another section."""
     if finding.message != "unknown setting" or finding.suggestion is not None:
         return finding
-    name = finding.path[-1]
-    for path in _all_paths(ROOT, ()):
+    name, section = finding.path[-1], finding.path[0]
+    for path in sorted(
+        _all_paths(ROOT, (), entries=True), key=lambda path: (path[0] != section, len(path))
+    ):
         if path[-1] == name and path[:-1] != finding.path[:-1]:
             return finding._replace(suggestion=dotted(path))
     return finding
 
 
-def _all_paths(table: Table, prefix: Path) -> list[Path]:
-    """Every setting's path, the shallow ones first."""
+def _all_paths(table: Table, prefix: Path, *, entries: bool = False) -> list[Path]:
+    """Every setting's path, the shallow ones first; with `entries` those in tables under names of the user's as well, as `NAME`."""
     found: list[Path] = [(*prefix, member.name) for member in table.base.members]
     for member in table.base.members:
-        if isinstance(member.spec.kind, Table):
-            found += _all_paths(member.spec.kind, (*prefix, member.name))
+        kind = member.spec.kind
+        if isinstance(kind, Table):
+            found += _all_paths(kind, (*prefix, member.name), entries=entries)
+        elif entries and isinstance(kind, Tablemap):
+            found += _all_paths(kind.table, (*prefix, member.name, "NAME"), entries=True)
     return sorted(found, key=len)
 
 

@@ -4,7 +4,7 @@ import sys
 
 from pillion.settings.problems import Path, dotted
 from pillion.settings.record import INSTANCE, LIVE, Member
-from pillion.settings.shapes import Table
+from pillion.settings.tables import Tablelist, inner_table
 from pillion.settings.tree import LATER_SECTIONS, ROOT
 from pillion.settings.writing import toml
 
@@ -20,7 +20,9 @@ One TOML file, and it is optional: `pillion run -- COMMAND` works with none.
     pillion schema                  the JSON Schema, for editors
     pillion run --settings pillion.toml --set app.stop_timeout=30s
 
-`--set` puts one value over the file's; it is read as TOML where it can be (`3000`, `true`, `["a", "b"]`), else as plain words.
+`--set` puts one value over the file's; it is read as TOML where it can be (`3000`, `true`, `["a", "b"]`), else as plain words. `a.b?=v`
+sets it only where the file says nothing. `NAME` below is a name of your own, as in `--set health.checks.db.tcp=127.0.0.1:5432`; a number is a
+place in a list of tables, as in `--set config.files.0.mode=0600`.
 
 | written | means |
 | --- | --- |
@@ -48,20 +50,26 @@ def reference() -> str:
 
 
 def _section(section: Member, path: Path) -> list[str]:
-    table = section.spec.kind
-    assert isinstance(table, Table)
-    lines = ["#" * min(len(path) + 1, 4) + f" `[{dotted(path)}]`", "", section.spec.doc]
+    kind = section.spec.kind
+    table = inner_table(kind)
+    assert table is not None
+    depth = len(path)
+    if kind.names_entries:
+        path = (*path, "NAME")
+    header = f"[[{dotted(path)}]]" if isinstance(kind, Tablelist) else f"[{dotted(path)}]"
+    lines = ["#" * min(depth + 1, 4) + f" `{header}`", "", section.spec.doc]
     if table.shorthand:
         lines[-1] += f" `{path[-1]} = …` alone sets its `{table.shorthand}`."
     lines.append("")
-    lines += [
+    entries = [
         _entry(member, getattr(table.base, member.attribute))
         for member in table.base.members
-        if not isinstance(member.spec.kind, Table)
+        if inner_table(member.spec.kind) is None
     ]
-    lines.append("")
+    if entries:
+        lines += [*entries, ""]
     for member in table.base.members:
-        if isinstance(member.spec.kind, Table):
+        if inner_table(member.spec.kind) is not None:
             lines += _section(member, (*path, member.name))
     return lines
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import cast
 
 from pillion.settings.kinds import Kind, Schema, Text, UnfitError, quoted
-from pillion.settings.problems import Place, nearest
+from pillion.settings.problems import Place, dotted, nearest
 from pillion.settings.record import Member, Record
 
 
@@ -155,7 +155,8 @@ class Table(Kind):
         given: dict[str, object] = {}
         for key, one in value.items():
             if (member := known.get(key)) is None:
-                place.child(key).report("unknown setting", suggestion=suggest(key, place, known))
+                near = suggest(key, one, place, known)
+                place.child(key).report("unknown setting", suggestion=near)
             else:
                 held = getattr(self.base, member.attribute)
                 given[member.attribute] = member.spec.kind.read(one, place.child(key), held)
@@ -220,11 +221,16 @@ class Table(Kind):
         return self.base.replace(**given)
 
 
-def suggest(key: str, place: Place, known: Mapping[str, Member]) -> str | None:
-    """The nearest right name for an unknown key, with its path; None when nothing is near."""
-    prefix = "".join(f"{part}." for part in place.path)
+def suggest(key: str, value: object, place: Place, known: Mapping[str, Member]) -> str | None:
+    """The nearest right name for an unknown key that holds `value`, with its path; None when nothing is near."""
+    prefix = f"{dotted(place.path)}." if place.path else ""
     for member in known.values():
         if key in member.spec.also:
             return prefix + member.name
-    near = nearest(key, known)
-    return prefix + near if near else None
+    if near := nearest(key, known):
+        return prefix + near
+    # `[health.db]` for `[health.checks.db]`: the one member under which a user chooses names.
+    maps = [one for one in known.values() if one.spec.kind.names_entries]
+    if isinstance(value, dict) and len(maps) == 1 and place.path:
+        return dotted((*place.path, maps[0].name, key))
+    return None

@@ -19,7 +19,8 @@ def _check_path(text: str) -> None:
         raise ValueError("a path begins with one / and has no white space")
 
 
-def _check_http(text: str) -> None:
+def check_http(text: str) -> None:
+    """Raise ValueError unless `text` is a path or an http URL."""
     if text.startswith("/"):
         _check_path(text)
     elif text.startswith("http://"):
@@ -63,7 +64,7 @@ class Ready(Record):
     http: str | None = setting(
         Text(
             'a path such as "/healthz", or an http:// URL',
-            check=_check_http,
+            check=check_http,
             pattern="^(/|http://)",
             optional=True,
         ),
@@ -103,11 +104,40 @@ class Ready(Record):
 
 
 class Watchdog(Record):
-    """A dead man's switch for the app."""
+    """What shows that the app hangs. At least one of timeout, memory, descriptors and progress."""
 
-    timeout_s: float = setting(
-        Duration(0.1),
+    timeout_s: float | None = setting(
+        Duration(0.1, optional=True),
         "Without a WATCHDOG=1 for this long the app counts as hung and is restarted. It learns of it by WATCHDOG_USEC.",
-        default=10.0,
+        default=None,
         restart="app",
+        example="10s",
+        also=("interval", "period", "heartbeat"),
+    )
+    memory: float | None = setting(
+        Percentage(optional=True),
+        "With more than this share of its memory limit for `sustained` the app is restarted, before the limit ends it.",
+        default=None,
+        example="90%",
+        also=("memory_ratio", "max_memory"),
+    )
+    descriptors: float | None = setting(
+        Percentage(optional=True),
+        "With more than this share of the open files that it may have for `sustained` the app is restarted.",
+        default=None,
+        example="90%",
+        also=("open_files", "files", "fds"),
+    )
+    sustained_s: float = setting(
+        Duration(0, 86400),
+        "How long `memory` or `descriptors` must be exceeded.",
+        default=60.0,
+        also=("for", "duration"),
+    )
+    progress_s: float | None = setting(
+        Duration(1, optional=True),
+        "Without using the CPU and without output for this long the app counts as hung. Not for an app that may have nothing to do.",
+        default=None,
+        example="10m",
+        also=("idle", "stalled", "no_progress"),
     )

@@ -2,37 +2,25 @@
 
 from collections.abc import Mapping
 
+from pillion.settings.headers import NAME_PATTERN, check_header_name, check_header_value
 from pillion.settings.kinds import Choice, Text, Whole
 from pillion.settings.quantities import Duration, Size
 from pillion.settings.record import NOTHING, Record, setting
 from pillion.settings.references import Url
 from pillion.settings.shapes import Strmap, Table
 
-_TOKEN = frozenset("!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
-
 FILE_REFERENCE = "file:"
 """A header's value that begins with this names the file which holds it."""
 
 
 def _check_header(text: str) -> None:
-    # RFC 9110, section 5.6.2
-    if not text or not _TOKEN.issuperset(text):
-        raise ValueError("not the name of a header")
-    if text.lower() in (
-        "content-length",
-        "content-type",
-        "content-encoding",
-        "transfer-encoding",
-        "host",
-        "connection",
-    ):
+    check_header_name(text)
+    if text.lower() in ("content-type", "content-encoding", "host"):
         raise ValueError("this header is Pillion's own")
 
 
 def _check_header_value(text: str) -> None:
-    # RFC 9110, section 5.5: a line feed here would let one header become two.
-    if any(ord(c) < 32 or ord(c) == 127 for c in text):
-        raise ValueError("a control character in a header")
+    check_header_value(text)
     if text.startswith(FILE_REFERENCE) and not text.startswith("file:/"):
         raise ValueError("a reference needs an absolute path: file:/run/secrets/token")
 
@@ -92,7 +80,7 @@ class Telemetry(Record):
         Strmap(
             'a table such as { authorization = "file:/run/secrets/otlp" }',
             Text(check=_check_header_value),
-            key_pattern="^[!#$%&'*+.^_`|~0-9A-Za-z-]+$",
+            key_pattern=NAME_PATTERN,
             check=_check_header,
         ),
         'Headers of each request. A value "file:/path" is read from that file, so that no secret need be in this one.',

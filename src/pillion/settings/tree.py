@@ -1,13 +1,22 @@
 """The whole of the settings, and the sections that belong to later versions."""
 
+from collections.abc import Mapping
+from typing import cast
+
 from pillion.settings.app import App
+from pillion.settings.config import Config
+from pillion.settings.health import Health
 from pillion.settings.logs import Logs
 from pillion.settings.record import Record, setting
+from pillion.settings.secrets import Secret, secrets_kind
+from pillion.settings.service import Service
 from pillion.settings.shapes import Table
 from pillion.settings.sidecar import Agent, Api, Shipper
+from pillion.settings.store import Store
+from pillion.settings.tables import NO_RECORDS
 from pillion.settings.telemetry import Telemetry
 
-LATER_SECTIONS = ("store", "health", "ambassador", "inbound", "offload", "proxies")
+LATER_SECTIONS = ("ambassador", "inbound", "offload", "proxies")
 """Designed, but not in this version: refused with these words, because "unknown" would send the reader looking for a slip."""
 
 
@@ -29,6 +38,36 @@ class Settings(Record):
     logs: Logs = setting(Table(Logs()), "The app's output.", default=Logs())
     telemetry: Telemetry = setting(
         Table(Telemetry()), "Where logs and metrics are shipped.", default=Telemetry()
+    )
+    store: Store = setting(
+        Table(Store()),
+        "Where configuration, manual registrations and locks are kept.",
+        default=Store(),
+        also=("storage", "database", "db"),
+    )
+    config: Config = setting(
+        Table(Config()),
+        "The configuration that the app reads over the local API, and where else it is put.",
+        default=Config(),
+        also=("configuration", "configs"),
+    )
+    service: Service = setting(
+        Table(Service()),
+        "The app as others find it. It is registered when it is healthy, and only then.",
+        default=Service(),
+        also=("discovery", "registration", "services"),
+    )
+    health: Health = setting(
+        Table(Health()),
+        "What is checked, besides that the app runs and says what it says.",
+        default=Health(),
+        also=("healthcheck", "checks", "healthchecks"),
+    )
+    secrets: Mapping[str, Secret] = setting(
+        secrets_kind(),
+        "Secrets by reference: where each is kept. Their values stand nowhere in the settings.",
+        default=cast("Mapping[str, Secret]", NO_RECORDS),
+        also=("secret",),
     )
 
 

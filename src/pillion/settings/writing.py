@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pillion.settings.problems import Path, dotted
 from pillion.settings.record import Member
 from pillion.settings.shapes import Table
+from pillion.settings.tables import Tablelist, Tablemap, inner_table
 from pillion.settings.tree import ROOT
 
 _WIDTH = 100
@@ -40,14 +41,21 @@ def commented(chosen: Mapping[Path, object], heading: str = "") -> str:
 
 
 def _section(section: Member, path: Path, chosen: Mapping[Path, object], *, top: bool) -> list[str]:
-    table = section.spec.kind
-    assert isinstance(table, Table)
-    in_force = top or any(one[: len(path)] == path and len(one) > len(path) for one in chosen)
+    kind = section.spec.kind
+    table = inner_table(kind)
+    assert table is not None
+    if isinstance(kind, Tablemap):
+        path = (*path, kind.sample)
+    # Of what the user names or lists there is an example, and it is no default.
+    in_force = isinstance(kind, Table) and (
+        top or any(one[: len(path)] == path and len(one) > len(path) for one in chosen)
+    )
     mark = "" if in_force else "# "
-    lines = ["", *_comment(section.spec.doc), f"{mark}[{dotted(path)}]"]
+    header = f"[[{dotted(path)}]]" if isinstance(kind, Tablelist) else f"[{dotted(path)}]"
+    lines = ["", *_comment(section.spec.doc), mark + header]
     for member in table.base.members:
         here = (*path, member.name)
-        if not isinstance(member.spec.kind, Table):
+        if inner_table(member.spec.kind) is None:
             lines += [
                 "",
                 *_comment(member.spec.doc),
@@ -60,7 +68,7 @@ def _section(section: Member, path: Path, chosen: Mapping[Path, object], *, top:
                 f"{dotted((member.name,))} = {toml(chosen[here])}",
             ]
     for member in table.base.members:
-        if isinstance(member.spec.kind, Table) and (*path, member.name) not in chosen:
+        if inner_table(member.spec.kind) is not None and (*path, member.name) not in chosen:
             lines += _section(member, (*path, member.name), chosen, top=False)
     return lines
 

@@ -2,12 +2,14 @@
 
 import contextlib
 import tomllib
+from collections.abc import Callable
 from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pillion.settings import Settings, SettingsError, from_json, parse, to_json
+from pillion.settings import Settings, SettingsError, diff, from_json, parse, to_json
+from pillion.settings.config import FileMode
 from pillion.settings.kinds import Choice, Flag, Kind, Number, Text, Whole
 from pillion.settings.positions import locate
 from pillion.settings.problems import Path, Problem
@@ -15,6 +17,7 @@ from pillion.settings.quantities import Duration, Percentage, Size
 from pillion.settings.reading import validate
 from pillion.settings.references import Account, Endpoint, Listen, Pattern, Url
 from pillion.settings.shapes import Command, Strings, Strmap, Table
+from pillion.settings.tables import Tablelist, Tablemap
 from pillion.settings.tree import ROOT
 from pillion.settings.units import (
     format_duration,
@@ -228,19 +231,34 @@ def _plain(kind: Kind) -> st.SearchStrategy[Any]:
         case Command():
             return st.lists(_WORDS, min_size=1, max_size=3).map(tuple)
         case Strings():
-            return st.lists(_WORDS, max_size=3).map(tuple)
+            items = _WORDS if kind.item.check is None else _plain(kind.item)
+            return st.lists(items, max_size=3).map(tuple)
         case Strmap():
             return st.dictionaries(
-                st.sampled_from(["A", "x-b", "c.d"]),
-                st.sampled_from(["", "v", "file:/x", "é #"]).filter(
-                    lambda text: bool(text) or kind.value.empty
+                st.sampled_from([name for name in ("A", "x-b", "c.d") if _names(kind.check, name)]),
+                st.sampled_from(
+                    [text for text in ("", "v", "file:/x", "é #") if _fits(kind.value, text)]
                 ),
             )
+        case Tablemap():
+            names = st.sampled_from(["db", "a.b", "0"])
+            return st.dictionaries(names, _plain(kind.table), max_size=2)
+        case Tablelist():
+            return st.lists(_plain(kind.table), max_size=2).map(tuple)
+        case FileMode():
+            return st.integers(0, 0o777)
         case Text():
-            return st.sampled_from(
-                [text for text in ("shop", "/healthz", "a.b-1") if _fits(kind, text)]
-            )
+            samples = ("shop", "/healthz", "a.b-1", "sqlite", "app", "200-399", "[::1]:1/a.B")
+            return st.sampled_from([text for text in samples if _fits(kind, text)])
     raise AssertionError(kind)
+
+
+def _names(check: Callable[[str], None], text: str) -> bool:
+    try:
+        check(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _fits(kind: Text, text: str) -> bool:
@@ -255,6 +273,15 @@ def _fits(kind: Text, text: str) -> bool:
 @given(values(ROOT))
 def test_json_gives_back_the_same_settings(chosen: Settings) -> None:
     assert from_json(to_json(chosen)) == chosen
+
+
+@settings(max_examples=50, deadline=None)
+@given(values(ROOT), values(ROOT))
+def test_settings_differ_when_there_is_a_change_and_only_then(old: Settings, new: Settings) -> None:
+    changes = diff(old, new)
+    assert bool(changes) == (old != new)
+    assert len({change.path for change in changes}) == len(changes)
+    assert diff(new, new) == []
 
 
 @settings(max_examples=50, deadline=None)

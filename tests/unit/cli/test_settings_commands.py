@@ -90,7 +90,7 @@ def test_check_says_what_holds_and_keeps_secrets(
         user = "www-data"
         restart = "on-failure"
         ready = { http = "/healthz" }
-        watchdog = {}
+        watchdog = { timeout = "10s" }
         env = { KEY = "s3cret" }
         limits = { memory = "512M", cpu = 1.5, processes = 200, open_files = 4096 }
         [api]
@@ -116,6 +116,7 @@ def test_check_says_what_holds_and_keeps_secrets(
         "  limits    app: memory 512M, cpu 1.5, processes 200, open files 4096; agent: memory 128M; shipper: memory 128M\n"
         "  keeps     256M or 1d of output, the oldest dropped first; also in out.log; follows /var/log/x\n"
         "  ships     to http://127.0.0.1:4318 (http/protobuf, gzip)\n"
+        "  found     as shop on port 3000, when it is healthy\n"
         "  api       Unix socket and 127.0.0.1:0\n"
         "  probes    0.0.0.0:9901\n"
         '  note      telemetry.headers.authorization: a secret in the settings file; "file:/path" keeps it in a file of its own\n'
