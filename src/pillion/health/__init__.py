@@ -1,1 +1,1 @@
-"""Checks and what they add up to: thresholds live here, so that a flapping probe cannot flap the registry."""
+"""Checks of the app and of what it needs, and the one word that they come to: passing, warning or critical."""
