@@ -60,6 +60,7 @@ COMMANDS = (
         "reload", "pillion.cli.reload", "read the settings again and apply what can be applied"
     ),
     Command("upgrade", "pillion.cli.upgrade", "replace the sidecar without losing a request"),
+    Command("secrets", "pillion.cli.secrets", "list secrets, or read one"),
     Command("api", "pillion.cli.api", "print the API's OpenAPI document"),
     Command("completion", "pillion.cli.completion", "print the completion for bash, zsh or fish"),
 )
