@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pillion.api.access import Access
     from pillion.api.route import Role
     from pillion.base.control import Control
+    from pillion.discovery.services import Services
     from pillion.http.server import Request
     from pillion.lifecycle.reload import ReloadAnswer
     from pillion.logs.inlet import Inlet
@@ -62,6 +63,7 @@ class Context:
     inlet: Inlet | None = None
     access: Access | None = None
     secrets: Secrets | None = None
+    services: Services | None = None
 
     @property
     def state_dir(self) -> str:

@@ -34,6 +34,7 @@ _WHEN = {
     501: "This instance cannot do it.",
     503: "Not ready, or too many streams; the detail says which.",
     504: "The keeper did not answer in time.",
+    507: "There is no room for it.",
 }
 _ROLES = {
     Role.PUBLIC: "Anybody who reaches the listener.",

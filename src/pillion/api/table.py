@@ -15,6 +15,7 @@ from pillion.api.route import (
     Route,
 )
 from pillion.api.secrets_table import ROUTES as SECRETS
+from pillion.api.services_table import ROUTES as SERVICES
 from pillion.lifecycle.limits import LimitsChange
 from pillion.lifecycle.readiness import Readiness
 from pillion.lifecycle.reload import ReloadAnswer
@@ -242,4 +243,5 @@ ROUTES: tuple[Route, ...] = (
     ),
     *INTAKE,
     *SECRETS,
+    *SERVICES,
 )

@@ -136,7 +136,7 @@ class Registry:
                 keeping = self._leases.is_keeping(before.service)
                 self._leases.gone(before.service, announcer, self._alive(before, now=False), now_s)
                 self._settle_after(before.service, announcer, keeping=keeping)
-        if instance is not None and self._has_room(instance):
+        if instance is not None and self._admitted(instance):
             assert instance.id == announcer, instance
             self._announced[announcer] = instance
             self._settle(instance.service, announcer)
@@ -144,7 +144,7 @@ class Registry:
     def register(self, instance: ServiceInstance, now_s: float) -> None:
         """Somebody has registered `instance`, or has changed its registration."""
         service, key = instance.service, instance.id
-        if key not in self._registered.get(service, {}) and not self._has_room(instance):
+        if key not in self._registered.get(service, {}) and not self._admitted(instance):
             return
         keeping = self._leases.is_keeping(service)
         self._registered.setdefault(service, {})[key] = instance
@@ -171,6 +171,11 @@ class Registry:
         for service in self._leases.tick(now_s):
             self._settle_each(service)
 
+    def has_room(self, instance: ServiceInstance) -> bool:
+        """Whether there is room for `instance`, or it is there already."""
+        there = self._services.get(instance.service, {})
+        return self._count < MOST_INSTANCES or instance.id in there
+
     @property
     def next_s(self) -> float | None:
         """When `tick` is due; None when it is not."""
@@ -186,8 +191,8 @@ class Registry:
         was = key in there and key not in stale
         return len(there) - len(stale) - was + now
 
-    def _has_room(self, instance: ServiceInstance) -> bool:
-        if self._count < MOST_INSTANCES or instance.id in self._services.get(instance.service, {}):
+    def _admitted(self, instance: ServiceInstance) -> bool:
+        if self.has_room(instance):
             return True
         self.refused += 1
         return False
