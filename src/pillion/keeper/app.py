@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from .instance import Instance
     from .output import Stream
     from .plan import Plan
+    from .wire import Json
 
 # What was said to us and not to those below us: the service manager's notify socket and watchdog, and our own marks.
 _NOT_INHERITED = (
@@ -27,6 +28,9 @@ _NOT_INHERITED = (
     ROLE_MARK,
 )
 _FIRST_LISTEN_FD = 3
+
+ENVIRONMENT_BYTES = 64 << 10
+"""Of names and values together, that the agent may add: far below what execve(2) takes, and it crosses a message."""
 
 
 def passed_sockets(environ: dict[str, str], pid: int) -> int:
@@ -45,10 +49,32 @@ def foreground_terminal() -> int:
     return -1
 
 
+def checked_variables(given: Json) -> dict[str, str]:
+    """Return what the agent wants in the app's environment. Raises ValueError, saying why not, when it cannot be there."""
+    if not isinstance(given, dict):
+        raise ValueError("no variables were given")  # noqa: TRY004 # the caller's mistake, not ours
+    found: dict[str, str] = {}
+    size = 0
+    for name, value in given.items():
+        if not name or "=" in name or "\0" in name:
+            raise ValueError(f"{name!r} cannot name a variable")
+        if not isinstance(value, str) or "\0" in value:
+            raise ValueError(f"{name} is no text without NUL characters")
+        size += len(os.fsencode(name)) + len(value.encode(errors="surrogateescape")) + 2
+        found[name] = value
+    if size > ENVIRONMENT_BYTES:
+        raise ValueError(f"{size} bytes are more than {ENVIRONMENT_BYTES}")
+    return found
+
+
 def environment(
-    plan: Plan, instance: Instance, outer: dict[str, str], listen_fds: int
+    plan: Plan,
+    instance: Instance,
+    outer: dict[str, str],
+    listen_fds: int,
+    variables: dict[str, str],
 ) -> dict[str, str]:
-    """Return the app's environment: ours, what the settings say, and where its sidecar is."""
+    """Return the app's environment: ours, what configuration and settings say, and where its sidecar is."""
     app = plan["app"]
     env = {k: v for k, v in outer.items() if k not in _NOT_INHERITED}
     if listen_fds:
@@ -68,6 +94,7 @@ def environment(
     ours = f"service.instance.id={instance.name}.{instance.run},pillion.run={instance.run}"
     given = env.get("OTEL_RESOURCE_ATTRIBUTES")
     env["OTEL_RESOURCE_ATTRIBUTES"] = f"{given},{ours}" if given else ours
+    env.update(variables)
     env.update(app["env"])
     return env
 
@@ -78,6 +105,7 @@ def app_launch(
     streams: dict[str, Stream],
     group: Group,
     *,
+    variables: dict[str, str],
     terminal: int,
     oom_score: str | None,
 ) -> Launch:
@@ -90,7 +118,7 @@ def app_launch(
     open_files = app["limits"].get("open_files")
     return Launch(
         app["command"],
-        environment(plan, instance, outer, listen_fds),
+        environment(plan, instance, outer, listen_fds, variables),
         fds,
         procs_files=group.procs_files(),
         workdir=app["workdir"],

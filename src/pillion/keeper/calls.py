@@ -8,7 +8,7 @@ import signal
 
 from . import cgroups
 from . import component as parts
-from .app import stop_signal
+from .app import checked_variables, stop_signal
 from .reply import Refused, Reply
 from .upgrade import Upgrade
 
@@ -41,6 +41,7 @@ class Calls:
             "upgrade": self._upgrade,
             "reload": self._reload,
             "app-ready": self._app_ready,
+            "app-environment": self._app_environment,
             "shutdown": self._shutdown,
         }
 
@@ -342,6 +343,16 @@ class Calls:
     def _app_ready(self, reply: Reply, params: Message) -> None:
         del params
         self._keeper.starter.app_is_ready()
+        reply.result({})
+
+    def _app_environment(self, reply: Reply, params: Message) -> None:
+        """Keep these variables for every start of the app from now on, in place of those that were told before."""
+        try:
+            self._keeper.app_variables = checked_variables(params.get("env"))
+        except ValueError as error:
+            raise Refused(
+                422, "No environment", f"cannot put this into the app's environment: {error}"
+            ) from error
         reply.result({})
 
     def _shutdown(self, reply: Reply, params: Message) -> None:

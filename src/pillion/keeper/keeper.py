@@ -73,6 +73,8 @@ class Keeper:
         self.version = ""
         # The `--set`s of the command line, which a reload applies again.
         self.overrides: list[str] = []
+        # From the configuration, by the agent: what the app's environment has beside the plan's, from its next start.
+        self.app_variables: dict[str, str] = {}
         self.oom_score: str | None = None
         self._finished = False
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import socket
 
+from .app import checked_variables
 from .attach import Adopted
 from .cgroups import Groups
 from .component import Component, dump_process, load_process
@@ -40,6 +41,7 @@ def dump(keeper: Keeper) -> dict[str, Json]:
         "plan": _json(keeper.plan),
         "started": keeper.started,
         "overrides": list(keeper.overrides),
+        "app_variables": dict(keeper.app_variables),
         "oom_score": keeper.oom_score,
         "terminal": keeper.terminal.fd,
         "instance": {
@@ -150,6 +152,8 @@ def _load(state: dict[str, Json]) -> Keeper:
     keeper.started = str(state["started"])
     overrides = state["overrides"]
     keeper.overrides = [str(o) for o in overrides] if isinstance(overrides, list) else []
+    # Keepers before this call was there have none.
+    keeper.app_variables = checked_variables(state.get("app_variables", {}))
     score = state["oom_score"]
     keeper.oom_score = score if isinstance(score, str) else None
     keeper.terminal.fd = _int(state, "terminal")
@@ -181,6 +185,7 @@ def check(state: dict[str, Json]) -> None:
             os.fstat(fd)
         for name in ("plan", "instance", "streams", "groups", "scribe", "components", "notify"):
             _object(state, name)
+        checked_variables(state.get("app_variables", {}))
         for data in _object(state, "components").values():
             assert isinstance(data, dict)
             _load_component(Component("trial", {}), {**data, "process": None})

@@ -157,6 +157,7 @@ class Starter:
                     self._keeper.instance,
                     self._keeper.output.streams,
                     group,
+                    variables=self._keeper.app_variables,
                     terminal=self._keeper.terminal.fd,
                     oom_score=self._keeper.oom_score,
                 )

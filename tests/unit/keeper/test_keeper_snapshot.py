@@ -53,6 +53,7 @@ def keeper(
     one = Keeper(plan, instance, open_streams(plan["logs"]), groups)
     one.started, one.version = "2026-01-01T00:00:00.000Z", "0.0.1"
     one.overrides, one.oom_score = ["app.port=1"], "-17"
+    one.app_variables = {"PRICES": "[1, 2]"}
     ours, theirs = wire.pair()
     one.output.channel, one.output.pid, one.output.restarts = Channel(ours), os.getpid(), 4
     one.notify.update({"READY": "1", "STATUS": "serving", "MAINPID": "77"})
@@ -198,9 +199,14 @@ def needed(path: tuple[str, ...]) -> bool:
         return False
     # Read with a default, or for people alone.
     return (
-        path[-1] not in {"version", "start_ticks"}
-        and not ({"limits", "last_exit", "stats", "group"} & set(path[:-1]))
-    ) or (path[-1] == "version" and "process" in path)
+        (
+            path[-1] not in {"version", "start_ticks"}
+            # A keeper before there were any hands on none.
+            and "app_variables" not in path
+            and not ({"limits", "last_exit", "stats", "group"} & set(path[:-1]))
+        )
+        or (path[-1] == "version" and "process" in path)
+    )
 
 
 def test_a_trial_refuses_whatever_the_take_over_could_not_do_without(keeper: Keeper) -> None:
