@@ -87,7 +87,8 @@ class Board:
     started: bool = False
     """Whether the start-up checks have passed since the app's start."""
     under_way: int = 0
-    _awake: bool = False
+    awake: bool = False
+    """Whether anything is checked."""
     _agenda: Agenda = field(default_factory=Agenda)
     _queue: dict[str, None] = field(default_factory=dict)
     _tokens: int = 0
@@ -96,7 +97,7 @@ class Board:
     def begin(self, now: float) -> None:
         """A new process of the app has started: everything is to be found out anew."""
         self._rest()
-        self._awake = True
+        self.awake = True
         for entry in self.entries.values():
             entry.state = initial(entry.check, now)
             entry.since, entry.checked = self.stamp(), None
@@ -108,7 +109,7 @@ class Board:
     def resume(self, now: float, *, started: bool) -> None:
         """This process of the app is one that another agent has watched before us: go on from its states, and look at once."""
         self._rest()
-        self._awake = True
+        self.awake = True
         self.started = started
         for entry in self.entries.values():
             if started or entry.check.kind == STARTUP:
@@ -118,7 +119,7 @@ class Board:
     def stop(self) -> None:
         """The app does not run, or another agent is in charge: nothing is checked."""
         self._rest()
-        self._awake = False
+        self.awake = False
 
     def put(self, check: Check, now: float, *, quiet: bool = False) -> None:
         """Add or change a check; one that is the same already is left alone.
@@ -136,9 +137,9 @@ class Board:
                 self.remove(check.name, now)
             early = None if check.kind == LIVENESS else 0
             entry = Entry(check, initial(check, now), self.stamp(), early=early)
-            entry.counts = not (quiet and self._awake)
+            entry.counts = not (quiet and self.awake)
             self.entries[check.name] = entry
-        if self._awake and (self.started or check.kind == STARTUP):
+        if self.awake and (self.started or check.kind == STARTUP):
             self._schedule(entry, now)
             self._open(now)
 
@@ -147,7 +148,7 @@ class Board:
         entry = self.entries.pop(name, None)
         if entry is not None:
             self._forget(name, entry)
-            if self._awake:
+            if self.awake:
                 self._open(now)
 
     def due(self, now: float) -> tuple[list[Run], list[Change]]:
@@ -194,7 +195,7 @@ class Board:
         entry.checked = self.stamp()
         state = observe(check, entry.state, result, now, early=entry.early is not None)
         changes = self._take(entry, state)
-        if self._awake and not _is_over(entry):
+        if self.awake and not _is_over(entry):
             self._agenda.put(name, now + self._delay_s(entry, result))
         self._open(now)
         return changes
@@ -208,7 +209,7 @@ class Board:
         entry.fed_until = now + entry.check.probe.ttl_s
         entry.checked = self.stamp()
         changes = self._take(entry, told(entry.state, result, now))
-        counting = self._awake and (self.started or entry.check.kind == STARTUP)
+        counting = self.awake and (self.started or entry.check.kind == STARTUP)
         # Who feeds often must not make work: the time that is set already comes first, and finds that it was fed.
         if counting and name not in self._agenda:
             self._schedule_tick(entry, now)
@@ -245,7 +246,7 @@ class Board:
 
     def _open(self, now: float) -> None:
         """Let the others begin once the start-up checks have passed; with none they have."""
-        if self.started or not self._awake:
+        if self.started or not self.awake:
             return
         starting = [one for one in self.entries.values() if one.check.kind == STARTUP]
         waiting = [one for one in starting if not _is_over(one)]
