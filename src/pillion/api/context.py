@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pillion.api.route import Role
     from pillion.base.control import Control
     from pillion.discovery.services import Services
+    from pillion.environment.surroundings import Surroundings
     from pillion.http.server import Request
     from pillion.lifecycle.reload import ReloadAnswer
     from pillion.logs.inlet import Inlet
@@ -61,6 +62,7 @@ class Context:
     version: str = __version__
     streams: int = 0
     inlet: Inlet | None = None
+    surroundings: Surroundings | None = None
     access: Access | None = None
     secrets: Secrets | None = None
     services: Services | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pillion.api import components, document, health, instance, journal, records
+from pillion.api.environment_table import ROUTES as ENVIRONMENT
 from pillion.api.intake_table import ROUTES as INTAKE
 from pillion.api.route import (
     EVENT_STREAM,
@@ -242,6 +243,7 @@ ROUTES: tuple[Route, ...] = (
         refusals=(415, 422, 504),
     ),
     *INTAKE,
+    *ENVIRONMENT,
     *SECRETS,
     *SERVICES,
 )

@@ -51,6 +51,7 @@ COMMANDS = (
     Command("components", "pillion.cli.components", "list the processes of an instance"),
     Command("logs", "pillion.cli.logs", "show what the app wrote"),
     Command("events", "pillion.cli.events", "show what happened to every component, and why"),
+    Command("environment", "pillion.cli.environment", "show where the app runs"),
     Command("start", "pillion.cli.start", "start a stopped component"),
     Command("restart", "pillion.cli.restart", "restart a component"),
     Command("stop", "pillion.cli.stop", "stop a component, or the whole instance in order"),

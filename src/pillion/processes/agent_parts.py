@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
+from pillion.processes.agent_environment import EnvironmentFacts
 from pillion.processes.agent_intake import PostedLogs
 from pillion.processes.agent_part import Part
 from pillion.processes.agent_readiness import AppProbe
@@ -40,4 +41,5 @@ def make_parts(outfit: Outfit) -> tuple[Part, ...]:
         SecretsPart(outfit),
         AppProbe(outfit.control, outfit.settings.app, outfit.tasks),
         PostedLogs(outfit),
+        EnvironmentFacts(outfit),
     )
