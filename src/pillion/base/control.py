@@ -20,6 +20,8 @@ from pillion.base.control_counters import Counters, LoopLag
 from pillion.base.control_messages import (
     MESSAGE_BYTES,
     Call,
+    Drain,
+    Drained,
     Heartbeat,
     Hello,
     Occurred,
@@ -186,8 +188,8 @@ class Control:
                     f"cannot send {message.method}: {len(datagram)} bytes are more than {MESSAGE_BYTES}",
                 )
             return False
-        # Hello, ready and retired are few and must arrive; everything else has its bound.
-        few = isinstance(message, Hello | Ready | Retired)
+        # Hello, ready, drained and retired are few and must arrive; everything else has its bound.
+        few = isinstance(message, Hello | Ready | Retired | Drained)
         if self._closed or (len(self._outbox) >= OUTBOX_MESSAGES and not few):
             self.counters.dropped += 1
             return False
@@ -249,6 +251,8 @@ class Control:
                 self.handlers.promote()
             case Retire():
                 self.handlers.retire(message.drain_s, passed.pop() if passed else None)
+            case Drain():
+                self._send(Drained(self.handlers.drain(message.pid)))
             case Stop():
                 self.handlers.stop(message.grace_s)
             case Reload():

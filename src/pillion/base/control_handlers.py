@@ -21,6 +21,10 @@ def _no_retire(_drain_s: float, successor: socket.socket | None) -> None:
         successor.close()
 
 
+def _no_drain(_pid: int) -> float:
+    return 0.0
+
+
 def _no_stop(_grace_s: float) -> None:
     return None
 
@@ -34,12 +38,14 @@ class Handlers:
     """One callback per message of the keeper; every one is called from the loop and returns at once.
 
     `retire` gets the drain's bound in seconds and the socket to the successor (None when there is none;
-    the handler owns it). `stop` gets the seconds left. `state` gets what changed. `lost` is called once,
+    the handler owns it). `drain` gets the pid of the app's process that is about to be stopped, and returns how many
+    seconds are to pass once nobody finds it any more. `stop` gets the seconds left. `state` gets what changed. `lost` is called once,
     when the keeper's end closes.
     """
 
     promote: Callable[[], None] = _nothing
     retire: Callable[[float, socket.socket | None], None] = _no_retire
+    drain: Callable[[int], float] = _no_drain
     stop: Callable[[float], None] = _no_stop
     reload: Callable[[], None] = _nothing
     state: Callable[[Status], None] = _no_state

@@ -56,7 +56,13 @@ class Retired(msgspec.Struct, tag_field="op", tag="retired"):
     cut: int
 
 
-Outgoing: TypeAlias = Hello | Ready | Heartbeat | Occurred | Call | Retired
+class Drained(msgspec.Struct, tag_field="op", tag="drained"):
+    """Nobody finds the app any more; `wait_s` seconds are to pass before it is told to stop."""
+
+    wait_s: float
+
+
+Outgoing: TypeAlias = Hello | Ready | Heartbeat | Occurred | Call | Retired | Drained
 
 
 class Refusal(msgspec.Struct):
@@ -85,6 +91,12 @@ class Retire(msgspec.Struct, tag_field="op", tag="retire"):
     drain_s: float = 10.0
 
 
+class Drain(msgspec.Struct, tag_field="op", tag="drain"):
+    """The app's process `pid` is about to be told to stop: see to it that nobody finds it any more, and say so."""
+
+    pid: int
+
+
 class Stop(msgspec.Struct, tag_field="op", tag="stop"):
     """Final flush within `grace_s` seconds, exit 0."""
 
@@ -101,7 +113,7 @@ class StateChanged(msgspec.Struct, tag_field="op", tag="state"):
     state: Status
 
 
-Incoming: TypeAlias = Reply | Promote | Retire | Stop | Reload | StateChanged
+Incoming: TypeAlias = Reply | Promote | Retire | Drain | Stop | Reload | StateChanged
 
 
 class _Envelope(msgspec.Struct):
@@ -113,6 +125,7 @@ _decoders: dict[str, msgspec.json.Decoder[Incoming]] = {
     "reply": msgspec.json.Decoder(Reply),
     "promote": msgspec.json.Decoder(Promote),
     "retire": msgspec.json.Decoder(Retire),
+    "drain": msgspec.json.Decoder(Drain),
     "stop": msgspec.json.Decoder(Stop),
     "reload": msgspec.json.Decoder(Reload),
     "state": msgspec.json.Decoder(StateChanged),

@@ -12,6 +12,7 @@ import stat
 from typing import TYPE_CHECKING, NamedTuple
 
 from pillion.discovery.instance import RECORD_BYTES, decode
+from pillion.keeper.places import SERVICE_FILE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from pillion.base.neighbours import Neighbours, Session
     from pillion.discovery.instance import ServiceInstance
 
-ANNOUNCEMENT = "service.json"
+ANNOUNCEMENT = SERVICE_FILE
 TOPIC = "service"
 
 

@@ -16,7 +16,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .component import Component
+    from .component import Component, Process
     from .keeper import Keeper
     from .plan import LimitsPlan
     from .wire import Channel, Json, Message
@@ -184,15 +184,23 @@ class Calls:
             return
         component.stop_wanted = True
         component.state = parts.STOPPING
+        if component is self._keeper.app:
+            self._keeper.drain.before(lambda: self._stop_app(process))
+            return
+        bound_s = 5.0
+        if process.channel is not None:
+            process.channel.send({"op": "stop", "grace_s": bound_s})
+        self._kill_after(component, process, bound_s + 1.0)
+
+    def _stop_app(self, process: Process) -> None:
+        """Nobody finds it any more: now it may be told."""
+        plan = self._keeper.plan["app"]
+        if self._keeper.app.process is process:
+            self._keeper.signal_app(stop_signal(plan["stop_signal"]))
+            self._kill_after(self._keeper.app, process, plan["stop_timeout_s"])
+
+    def _kill_after(self, component: Component, process: Process, bound_s: float) -> None:
         keeper = self._keeper
-        if component is keeper.app:
-            keeper.signal_app(stop_signal(keeper.plan["app"]["stop_signal"]))
-            bound_s = keeper.plan["app"]["stop_timeout_s"]
-        else:
-            bound_s = 5.0
-            if process.channel is not None:
-                process.channel.send({"op": "stop", "grace_s": bound_s})
-            bound_s += 1.0
 
         def kill() -> None:
             if component.process is process:

@@ -101,6 +101,10 @@ class Exits:
         if component is self._keeper.app:
             self._keeper.terminal.take_back()
             self._keeper.watch.watchdog = None
+            # What has ended serves nobody, however long the rest of it may take to go.
+            process.ready = False
+            self._keeper.drain.over()
+            self._keeper.push_state()
             self._clear_leftovers(process, lambda: self.app_ended(process, code))
         else:
             process.group.kill()

@@ -56,6 +56,9 @@ class Inbox:
             )  # fmt: skip
         elif op == "retired":
             process.retired = message
+        elif op == "drained":
+            if process is self._keeper.agent.process:
+                self._keeper.drain.answered(message)
         elif op == "call" and process.channel is not None:
             self._keeper.calls.handle(process.channel, message)
 

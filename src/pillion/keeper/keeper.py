@@ -12,6 +12,7 @@ from .app import foreground_terminal, stop_signal
 from .calls import Calls
 from .cgroups import LimitRefused
 from .component import Component
+from .drain import Drain
 from .exits import Exits
 from .inbox import Inbox
 from .journal import timestamp
@@ -63,6 +64,7 @@ class Keeper:
         self.exits = Exits(self)
         self.watch = Watch(self)
         self.calls = Calls(self)
+        self.drain = Drain(self)
         self.shutdown = Shutdown(self)
         self.succession = Succession(self)
         self.upgrade: Upgrade | None = None

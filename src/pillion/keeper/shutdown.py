@@ -39,7 +39,7 @@ class Shutdown:
             self.begin(None, reason, number)
             return
         self._mark(reason)
-        self._keeper.signal_app(number)
+        self._keeper.drain.before(lambda: self._keeper.signal_app(number))
 
     def begin(self, code: int | None, reason: str, number: int | None = None) -> None:
         """Stop everything in order. `code` is the exit code, None for the app's."""
@@ -67,6 +67,10 @@ class Shutdown:
             self._drain_output()
             return
         app.state = parts.STOPPING
+        keeper.drain.before(lambda: self._stop_app(number))
+
+    def _stop_app(self, number: int | None) -> None:
+        keeper = self._keeper
         first = stop_signal(keeper.plan["app"]["stop_signal"])
         keeper.signal_app(first if number in (None, signal.SIGTERM) else int(number or first))
         keeper.signal_app(signal.SIGCONT)

@@ -140,6 +140,8 @@ class Succession:
             )
         elif self._keeper.shutdown.begun:
             self._refuse(409, "the instance is stopping")
+        elif self._keeper.drain.under_way:
+            self._refuse(409, "the app is just being stopped; try again")
         else:
             self._execute()
 

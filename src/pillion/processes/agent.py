@@ -76,6 +76,7 @@ class Agent:
         handlers = Handlers(
             promote=self._promote,
             retire=self._retire,
+            drain=self._drain,
             stop=self._stop,
             reload=self._read_settings_again,
             state=self._state,
@@ -197,6 +198,9 @@ class Agent:
             if successor is not None:
                 successor.close()
             self._finish(0)
+
+    def _drain(self, pid: int) -> float:
+        return max((part.drain(pid) for part in self._parts), default=0.0)
 
     def _stop(self, grace_s: float) -> None:
         if self._go():

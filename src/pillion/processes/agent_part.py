@@ -44,6 +44,13 @@ class Part:
     def disable(self) -> None:
         """Another agent takes over, or the instance stops. Called once, also when `enable` never was."""
 
+    def drain(self, pid: int) -> float:  # noqa: ARG002 - for those that override it
+        """The app's process `pid` is about to be stopped: see to it that nobody finds it any more.
+
+        Returns how many seconds are to pass before it is told. Called before `enable` as well.
+        """
+        return 0.0
+
     def state(self, status: Status) -> None:
         """Something about the components has changed."""
 
