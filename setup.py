@@ -12,6 +12,10 @@ COMPILED: list[str] = [
     "src/pillion/http/codec/reader.py",
     "src/pillion/http/codec/requests.py",
     "src/pillion/http/codec/responses.py",
+    "src/pillion/http/paths.py",
+    "src/pillion/http/server/connection.py",
+    "src/pillion/http/server/messages.py",
+    "src/pillion/http/server/outgoing.py",
     "src/pillion/logs/facts.py",
     "src/pillion/logs/jsonline.py",
     "src/pillion/logs/lines.py",
@@ -32,7 +36,7 @@ def _extensions() -> list[Extension]:
         Extension(
             path.removeprefix("src/").removesuffix(".py").replace("/", "."),
             [path],
-            extra_compile_args=["-O2", "-g0"],
+            extra_compile_args=["-O2", "-g0", "-Wno-unused-function"],
         )
         for path in COMPILED
     ]

@@ -13,7 +13,6 @@ from pillion.api.access import PROBE, UNIX, too_low
 from pillion.api.dispatch import Dispatch
 from pillion.api.problems import ProblemAnswer, problem, refusal
 from pillion.api.query import check_names
-from pillion.api.route import Role
 from pillion.errors import PillionError, RefusedError, UnreachableError, UsageError
 from pillion.http.server import Response
 
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
     from pillion.api.access import Access
     from pillion.api.context import Context
     from pillion.api.dispatch import Methods
-    from pillion.api.route import Route
+    from pillion.api.route import Role, Route
     from pillion.http.server import Request
 
 
@@ -59,10 +58,9 @@ class Application:
         return answer
 
     def _answer(self, request: Request) -> Response | Awaitable[Response]:
-        found = self._find(request)
-        if isinstance(found, Response):
-            return found
-        route, values = found
+        route, values = self._find(request)
+        if isinstance(route, Response):
+            return route
         try:
             if request.query_string:
                 check_names(request, route.parameters)
@@ -88,32 +86,32 @@ class Application:
             answer.locate(path)
         return answer
 
-    def _find(self, request: Request) -> tuple[Route, tuple[str, ...]] | Response:
-        """The route, if whoever asks may use it; else the refusal."""
+    def _find(self, request: Request) -> tuple[Route | Response, tuple[str, ...]]:
+        """The route with the values of its path, if whoever asks may use it; else the refusal."""
         access, listener = self._access, request.listener
         role: Role | Response
         if listener == UNIX:
             role = access.unix(request.peer.uid)
             if isinstance(role, Response):
-                return role
+                return role, ()
             route, values = self._route(self._routes, request)
         elif listener == PROBE:
-            role = Role.PUBLIC
-            route, values = self._route(self._probes, request)
+            # What is offered there at all is for anybody; handlers tell strangers less.
+            return self._route(self._probes, request)
         else:
             foreign = access.host(request.authority)
             if foreign is not None:
-                return foreign
+                return foreign, ()
             route, values = self._route(self._routes, request)
             if isinstance(route, Response):
-                return route
+                return route, ()
             role = access.tcp(request.headers.get(b"authorization"), route.role)
             if isinstance(role, Response):
-                return role
+                return role, ()
         if isinstance(route, Response):
-            return route
+            return route, ()
         if role < route.role:
-            return too_low(role, route.role)
+            return too_low(role, route.role), ()
         return route, values
 
     def _route(

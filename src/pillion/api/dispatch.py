@@ -42,12 +42,14 @@ class Dispatch:
 
     def __init__(self, routes: Iterable[Route]) -> None:
         self._exact: dict[str, Methods] = {}
+        self._below: dict[str, Methods] = {}
         self._root = _Node()
         for route in routes:
             if "{" in route.path:
                 self._plant(route)
             else:
                 self._exact.setdefault(route.path, Methods()).add(route)
+        self._find_below()
 
     def find(self, path: str) -> tuple[Methods, tuple[str, ...]] | None:
         """The routes of a normalised `path`, with the decoded segments that its template leaves open.
@@ -59,6 +61,11 @@ class Dispatch:
         methods = self._exact.get(path)
         if methods is not None:
             return methods, ()
+        # The paths that are asked for most (configuration) need no walk through the tree.
+        start = path.find("/", path.find("/", 1) + 1) + 1
+        methods = self._below.get(path[:start])
+        if methods is not None and len(path) > start and "%" not in path:
+            return methods, (path[start:],)
         node = self._root
         values: list[str] = []
         segments = path.split("/")[1:]
@@ -81,6 +88,13 @@ class Dispatch:
         if node.rest is None or segments == [""]:
             return None
         return node.rest, (*values, "/".join(decode_segment(segment) for segment in segments))
+
+    def _find_below(self) -> None:
+        """Note where two exact segments are followed by nothing but `{name+}`."""
+        for first, one in self._root.exact.items():
+            for second, two in one.exact.items():
+                if two.rest is not None and not two.exact and two.any is None:
+                    self._below[f"/{first}/{second}/"] = two.rest
 
     def _plant(self, route: Route) -> None:
         node = self._root

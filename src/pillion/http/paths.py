@@ -1,3 +1,4 @@
+# cython: annotation_typing=False, auto_pickle=False
 """Request paths in one normal form, so that what is matched is what is meant.
 
 The normal form keeps percent escapes wherever decoding would change the meaning: an encoded slash

@@ -9,7 +9,7 @@ cdef set _CHECKED
 @cython.locals(parts=list, name=bytes, value=bytes, block=bytes)
 cpdef bytes encode_fields(object fields)
 
-@cython.locals(line=bytes)
+@cython.locals(line=bytes, block=bytes)
 cpdef bytes encode_response_head(int status, object fields, long long length, bytes extra=*)
 
 cdef bytes _framing(long long length)

@@ -43,14 +43,15 @@ def encode_fields(fields: "Iterable[tuple[bytes, bytes]]") -> bytes:
 
 def encode_response_head(
     status: int,
-    fields: "Iterable[tuple[bytes, bytes]]",
+    fields: "Iterable[tuple[bytes, bytes]] | bytes",
     length: int,
     extra: bytes = b"",
 ) -> bytes:
     """Return status line, `fields`, what frames the body, and the empty line.
 
     `length` is the body's number of bytes, CHUNKED, CLOSE (ended by the connection; the caller
-    sends Connection: close) or NONE (1xx, 204, 304). `extra` is header lines already encoded.
+    sends Connection: close) or NONE (1xx, 204, 304). `extra` is header lines already encoded, and
+    `fields` may be what `encode_fields` gave.
     Raise CodecError(500) as `encode_fields` does, and for a length on a 1xx or 204 (RFC 9110
     section 8.6).
     """
@@ -61,7 +62,8 @@ def encode_response_head(
         line = b"HTTP/1.1 %d \r\n" % status
     if (status < 200 or status == 204) and length != NONE:
         raise CodecError(500, f"cannot send a body with status {status}")
-    return line + encode_fields(fields) + extra + _framing(length) + b"\r\n"
+    block = fields if isinstance(fields, bytes) else encode_fields(fields)
+    return b"%b%b%b%b\r\n" % (line, block, extra, _framing(length))
 
 
 def encode_request_head(

@@ -1,7 +1,7 @@
 # The C side of events.py: fields become struct members, the source stays plain Python.
 
 cdef class Headers:
-    cdef readonly list items
+    cdef list _items
     cdef dict _index
     cpdef object get(self, bytes name)
     cpdef list get_all(self, bytes name)

@@ -55,21 +55,29 @@ class Headers:
     Names and values are bytes; a value has no white space around it (RFC 9110 section 5.5).
     """
 
-    __slots__ = ("_index", "items")
+    __slots__ = ("_index", "_items")
 
     def __init__(
-        self, items: list[tuple[bytes, bytes]], index: dict[bytes, bytes] | None = None
+        self, items: list[tuple[bytes, bytes]] | None, index: dict[bytes, bytes] | None = None
     ) -> None:
-        """`index` is what `dict(items)` would give, from a caller that has it already."""
-        self.items = items
+        """`index` alone, in the order of the fields, is enough where no name is repeated."""
+        self._items = items
         if index is None:
+            assert items is not None
             index = dict(items)
-        if len(index) != len(items):
-            index = {}
-            for name, value in items:
-                before = index.get(name)
-                index[name] = value if before is None else before + b", " + value
+            if len(index) != len(items):
+                index = {}
+                for name, value in items:
+                    before = index.get(name)
+                    index[name] = value if before is None else before + b", " + value
         self._index = index
+
+    @property
+    def items(self) -> list[tuple[bytes, bytes]]:
+        """Names and values in their order."""
+        if self._items is None:
+            self._items = list(self._index.items())
+        return self._items
 
     def get(self, name: bytes) -> bytes | None:
         """Return the value of `name` (lower case), or None.
@@ -92,7 +100,7 @@ class Headers:
 
     def repeated(self) -> bool:
         """Return whether any field name occurs more than once."""
-        return len(self._index) != len(self.items)
+        return self._items is not None and len(self._index) != len(self._items)
 
     def __contains__(self, name: object) -> bool:
         return name in self._index

@@ -12,7 +12,7 @@ cdef bytes _text_table
 
 cpdef Headers read_fields(bytes data, Py_ssize_t start, Py_ssize_t end, Py_ssize_t max_count)
 
-@cython.locals(octets=octet_p, token=octet_p, text=octet_p, items=list, at=Py_ssize_t, first=Py_ssize_t,
+@cython.locals(octets=octet_p, token=octet_p, text=octet_p, count=Py_ssize_t, at=Py_ssize_t, first=Py_ssize_t,
                last=Py_ssize_t, name=bytes, low=bytes, value=bytes, index=dict)
 cpdef Headers read_by_byte(bytes data, Py_ssize_t start, Py_ssize_t end, Py_ssize_t max_count)
 

@@ -35,14 +35,14 @@ def read_by_byte(data: bytes, start: int, end: int, max_count: int) -> Headers:
     octets = data
     token = _token_table
     text = _text_table
-    items: list[tuple[bytes, bytes]] = []
+    count = 0
     index: dict[bytes, bytes] = {}
     at = start
     if end - start < 2 or octets[end - 1] != 10 or octets[end - 2] != 13:
         # Every loop below stops at the last CR at the latest.
         raise CodecError(400, _field_fault(data[start:end]))
     while at < end:
-        if len(items) == max_count:
+        if count == max_count:
             raise CodecError(431, "cannot read the message: too many header fields")
         first = at
         while token[octets[at]]:
@@ -65,10 +65,12 @@ def read_by_byte(data: bytes, start: int, end: int, max_count: int) -> Headers:
         while last > first and (octets[last - 1] == 32 or octets[last - 1] == 9):
             last -= 1
         value = data[first:last]
-        items.append((low, value))
         index[low] = value
+        count += 1
         at += 2
-    return Headers(items, index)
+    if len(index) != count:
+        return read_by_line(data, start, end, max_count)  # which keeps what is repeated
+    return Headers(None, index)
 
 
 def read_by_line(data: bytes, start: int, end: int, max_count: int) -> Headers:

@@ -1,3 +1,4 @@
+# cython: annotation_typing=False, auto_pickle=False
 """One connection: a sequence of requests, each answered before the next is read.
 
     FRESH     accepted, no byte yet        IDLE      between two requests
@@ -12,14 +13,9 @@ for a while wakes up to no mass of timeouts.
 import asyncio
 from typing import TYPE_CHECKING, cast
 
-from pillion.http.codec import (
-    CLOSE,
-    NEED_DATA,
-    CodecError,
-    RequestHead,
-    RequestParser,
-    encode_response_head,
-)
+from pillion.http.codec import CLOSE, NEED_DATA, CodecError, encode_response_head
+from pillion.http.codec.events import RequestHead  # where its C side is declared
+from pillion.http.codec.requests import RequestParser
 from pillion.http.paths import BadPathError, normalise, split_target
 
 from .incoming import IncomingBody
@@ -36,7 +32,7 @@ _LINGER_BYTES = 1 << 20
 _COPIED_BYTES = 16384  # above it a second write is cheaper than a copy
 
 
-class Connection(asyncio.Protocol):
+class Connection:
     """The protocol of one accepted or adopted connection; made by `Server` only."""
 
     __slots__ = (
@@ -272,9 +268,7 @@ class Connection(asyncio.Protocol):
             length = response.length
         keep = self._keeps(request, response)
         try:
-            head = encode_head(
-                request, response, length, keep=keep, date_line=self.server.date_line
-            )
+            head = encode_head(request, response, length, keep, self.server.date_line)
         except CodecError as error:
             return self._answer_invalid(request, error)
         self._count(response.status)
@@ -300,9 +294,7 @@ class Connection(asyncio.Protocol):
                 return False
             keep = self._keeps(request, response) and length != CLOSE
             try:
-                head = encode_head(
-                    request, response, length, keep=keep, date_line=self.server.date_line
-                )
+                head = encode_head(request, response, length, keep, self.server.date_line)
             except CodecError as error:
                 return self._answer_invalid(request, error)
             self._count(response.status)

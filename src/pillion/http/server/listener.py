@@ -7,6 +7,7 @@ import socket
 import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
+from typing import cast
 
 from pillion.http.handover import HandoverError, HandoverSender
 
@@ -179,9 +180,10 @@ class Server:
             peer = Peer.of(sock)
             if sock.family != socket.AF_UNIX:
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            await self.loop.connect_accepted_socket(
-                lambda: Connection(self, peer, listener, served=served), sock
-            )
+            connection = Connection(self, peer, listener, served=served)
+            # A compiled class cannot be derived from asyncio's, and need not: the methods count.
+            protocol = cast("asyncio.Protocol", connection)
+            await self.loop.connect_accepted_socket(lambda: protocol, sock)
         except OSError as error:
             sock.close()
             self.counters.accept_errors += 1

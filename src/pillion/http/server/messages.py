@@ -1,3 +1,4 @@
+# cython: annotation_typing=False, auto_pickle=False
 """Request and Response as handlers see them."""
 
 import socket
@@ -7,7 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol
 from urllib.parse import parse_qsl
 
-from pillion.http.codec import Headers, RequestHead
+from pillion.http.codec.events import Headers, RequestHead  # where their C side is declared
 from pillion.http.paths import decode_segment
 from pillion.http.problem import CONTENT_TYPE, problem_body
 
@@ -54,6 +55,7 @@ class Peer:
 class Response:
     """What a handler answers.
 
+    `headers` are fields, or what `encode_fields` made of them, for answers that are given often.
     `body` is bytes, or an async iterator of bytes that is sent as it comes (chunked, or with
     `length` bytes when that is given) and closed when the client leaves. `trailers` go after a
     chunked body; a callable is asked when the body has ended. `close` ends the connection after it.
@@ -64,7 +66,7 @@ class Response:
     def __init__(
         self,
         status: int = 200,
-        headers: Fields = (),
+        headers: "Fields | bytes" = (),
         body: "bytes | AsyncIterator[bytes]" = b"",
         *,
         length: int | None = None,
@@ -176,8 +178,11 @@ class Request:
             parts.append(chunk)
         return b"".join(parts)
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
+    def __aiter__(self) -> AsyncIterator[bytes]:
         """Yield the body as it comes. Raise Refusal: 413, 408, or 400."""
+        return self._pieces()
+
+    async def _pieces(self) -> AsyncIterator[bytes]:
         body = self.body
         if body is not None:
             while chunk := await body.more():

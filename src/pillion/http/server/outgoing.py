@@ -1,3 +1,4 @@
+# cython: annotation_typing=False, auto_pickle=False
 """Answers to bytes: the head of an answer, and a streamed body with its backpressure."""
 
 from typing import TYPE_CHECKING
@@ -14,7 +15,7 @@ _KEEP_LINE = b"connection: keep-alive\r\n"
 
 
 def encode_head(
-    request: "Request", response: "Response", length: int, *, keep: bool, date_line: bytes
+    request: "Request", response: "Response", length: int, keep: bool, date_line: bytes
 ) -> bytes:
     """Return the head of an answer, with Connection where it says something.
 
