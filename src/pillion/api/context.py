@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pillion.base.control import Control
     from pillion.discovery.services import Services
     from pillion.environment.surroundings import Surroundings
+    from pillion.health.health import Health
     from pillion.http.server import Request
     from pillion.lifecycle.reload import ReloadAnswer
     from pillion.logs.inlet import Inlet
@@ -64,6 +65,7 @@ class Context:
     inlet: Inlet | None = None
     surroundings: Surroundings | None = None
     access: Access | None = None
+    health: Health | None = None
     secrets: Secrets | None = None
     services: Services | None = None
 

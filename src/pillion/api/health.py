@@ -10,8 +10,9 @@ from pillion.api.answers import json_answer
 from pillion.api.metrics import render
 from pillion.api.problems import problem
 from pillion.api.route import METRICS
+from pillion.health.check import CRITICAL, READINESS
 from pillion.http.server import Response
-from pillion.lifecycle.readiness import readiness
+from pillion.lifecycle.readiness import Readiness, readiness
 
 if TYPE_CHECKING:
     from pillion.api.context import Context
@@ -33,12 +34,15 @@ def livez(_context: Context, _request: Request, _values: tuple[str, ...]) -> Res
 
 
 def readyz(context: Context, _request: Request, _values: tuple[str, ...]) -> Response:
-    """From what the keeper told last: a probe must not wait for anybody."""
-    found = readiness(context.state)
-    if found.ready:
-        return json_answer(found)
-    detail = f"cannot take work: {'; '.join(found.reasons)}"
-    return problem(503, detail, problems=found.reasons)
+    """From what the keeper told last and what the checks said: a probe must not wait for anybody."""
+    reasons = readiness(context.state).reasons
+    if not reasons and context.health is not None:
+        report = context.health.report((READINESS,))
+        reasons = report.reasons if report.status == CRITICAL else []
+    if not reasons:
+        return json_answer(Readiness(ready=True))
+    detail = f"cannot take work: {'; '.join(reasons)}"
+    return problem(503, detail, problems=reasons)
 
 
 async def metrics(context: Context, _request: Request, _values: tuple[str, ...]) -> Response:

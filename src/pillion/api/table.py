@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pillion.api import components, document, health, instance, journal, records
+from pillion.api.checks_table import ROUTES as CHECKS
 from pillion.api.environment_table import ROUTES as ENVIRONMENT
 from pillion.api.intake_table import ROUTES as INTAKE
 from pillion.api.route import (
@@ -242,6 +243,7 @@ ROUTES: tuple[Route, ...] = (
         body=components.Nothing,
         refusals=(415, 422, 504),
     ),
+    *CHECKS,
     *INTAKE,
     *ENVIRONMENT,
     *SECRETS,

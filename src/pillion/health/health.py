@@ -23,9 +23,10 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
     from pillion.base.tasks import RootTasks
-    from pillion.health.board import Change
+    from pillion.health.board import Change, Entry
     from pillion.health.memory import Files, Memory
     from pillion.health.outlet import Outlet
+    from pillion.health.report import CheckReport
     from pillion.health.result import Verdict
     from pillion.model.event import Json
     from pillion.model.stats import Stats
@@ -120,13 +121,16 @@ class Health:
             if entry.state.status != STATUSES[0]:
                 reasons.append(reason(entry))
         checks = [
-            check_report(
-                entry, counts=name in counted, registered=name in self._register.registered
-            )
+            self._told_of(entry, counts=name in counted)
             for name, entry in sorted(board.entries.items())
             if entry.check.kind in kinds
         ]
         return HealthReport(status=self._status(kinds), checks=checks, reasons=reasons)
+
+    def check(self, name: str) -> CheckReport:
+        """One check, which there must be."""
+        entry = self._board.entries[name]
+        return self._told_of(entry, counts=entry in self._board.counted(KINDS))
 
     async def register(
         self, name: str, body: Mapping[str, object], *, persistent: bool, operator: bool
@@ -189,6 +193,10 @@ class Health:
             }
             stats["health_check_duration_seconds"] = {"check": took}
         return stats
+
+    def _told_of(self, entry: Entry, *, counts: bool) -> CheckReport:
+        registered = entry.check.name in self._register.registered
+        return check_report(entry, counts=counts, registered=registered)
 
     def _status(self, kinds: tuple[str, ...]) -> str:
         if READINESS in kinds and self._reasons:

@@ -20,8 +20,7 @@ if TYPE_CHECKING:
     from pillion.health.memory import Files
 
 MOST = 256
-"""Registered checks at a time, and the bytes of one as JSON."""
-_CHECK_BYTES = 16 * 1024
+"""Registered checks at a time."""
 
 
 class Register:

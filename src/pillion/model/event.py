@@ -18,6 +18,8 @@ KINDS = (
     "killed",
     "out-of-memory",
     "hung",
+    "healthy",
+    "unhealthy",
     "stopping",
     "stopped",
     "limits",

@@ -6,6 +6,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from pillion.processes.agent_environment import EnvironmentFacts
+from pillion.processes.agent_health import HealthPart
 from pillion.processes.agent_intake import PostedLogs
 from pillion.processes.agent_part import Part
 from pillion.processes.agent_readiness import AppProbe
@@ -39,6 +40,7 @@ def make_parts(outfit: Outfit) -> tuple[Part, ...]:
     return (
         Neighbourhood(outfit.neighbours),
         SecretsPart(outfit),
+        HealthPart(outfit),
         AppProbe(outfit.control, outfit.settings.app, outfit.tasks),
         PostedLogs(outfit),
         EnvironmentFacts(outfit),

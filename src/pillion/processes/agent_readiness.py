@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import os
-import signal
 import sys
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 import msgspec
 
 from pillion.errors import PillionError
-from pillion.http.blocking import BlockingClient, BlockingError
+from pillion.health.check import Check, Exec, Http, Tcp
+from pillion.health.definitions import http_url
+from pillion.health.prober import Prober
 from pillion.lifecycle.readiness import APP
 from pillion.processes.agent_part import Part
+from pillion.settings.addresses import split_address
 
 if TYPE_CHECKING:
     from pillion.base.control import Control
@@ -40,6 +39,7 @@ class AppProbe(Part):
         self._pid: int | None = None
         self._asking: asyncio.Task[None] | None = None
         self._last: Status | None = None
+        self._prober = Prober(lambda: True)
 
     def enable(self) -> None:
         """Begin: this agent is the one in charge."""
@@ -77,8 +77,9 @@ class AppProbe(Part):
             self._asking = None
 
     async def _ask(self, ready: Ready) -> None:
+        check = ready_check(ready, self._app.port)
         # The app sets no event; that is why it is asked.
-        while not await is_ready(ready, self._app.port):  # noqa: ASYNC110
+        while not (await self._prober.attempt(check)).good:  # noqa: ASYNC110
             await asyncio.sleep(ready.interval_s)
         try:
             await self._control.call("app-ready", {}, msgspec.Raw)
@@ -87,61 +88,13 @@ class AppProbe(Part):
             self._pid = None  # asked again when the state changes
 
 
-async def is_ready(ready: Ready, port: int | None) -> bool:
-    """One attempt of at most `ready.timeout_s` seconds: whether the app answers as it should."""
+def ready_check(ready: Ready, port: int | None) -> Check:
+    """The check that `app.ready` describes; it is never given one that waits for READY=1."""
+    target: Http | Tcp | Exec
     if ready.http is not None:
-        return await asyncio.to_thread(_http, ready.http, port, ready.timeout_s)
-    if ready.tcp is not None:
-        return await _tcp(ready.tcp, ready.timeout_s)
-    return await _exec(ready.exec, ready.timeout_s)
-
-
-def _http(target: str, port: int | None, timeout_s: float) -> bool:
-    """A 2xx or 3xx from a path on the app's port, or from a URL."""
-    url = urlsplit(target if "://" in target else f"http://127.0.0.1:{port or 80}{target}")
-    path = (url.path or "/") + (f"?{url.query}" if url.query else "")
-    try:
-        with (
-            BlockingClient.tcp(url.hostname or "127.0.0.1", url.port or 80, timeout_s) as client,
-            client.request("GET", path) as answer,
-        ):
-            return 200 <= answer.status < 400
-    except BlockingError:
-        return False
-
-
-async def _tcp(endpoint: str, timeout_s: float) -> bool:
-    host, _, port = endpoint.rpartition(":")
-    try:
-        async with asyncio.timeout(timeout_s):
-            _, writer = await asyncio.open_connection(host.strip("[]"), int(port))
-    except (OSError, TimeoutError):
-        return False
-    writer.close()
-    return True
-
-
-async def _exec(command: tuple[str, ...], timeout_s: float) -> bool:
-    try:
-        process = await asyncio.create_subprocess_exec(
-            *command,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.DEVNULL,
-            start_new_session=True,
-        )
-    except OSError as error:
-        sys.stderr.write(
-            f"pillion-agent: cannot run {command[0]}: {error.strerror}; see app.ready\n"
-        )
-        return False
-    try:
-        async with asyncio.timeout(timeout_s):
-            return await process.wait() == 0
-    except TimeoutError:
-        return False
-    finally:
-        if process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            await process.wait()
+        target = Http(http_url(ready.http, port))
+    elif ready.tcp is not None:
+        target = Tcp(*split_address(ready.tcp))
+    else:
+        target = Exec(ready.exec)
+    return Check(name="app.ready", probe=target, timeout_s=ready.timeout_s)
