@@ -8,7 +8,8 @@ from a revision, leases that take their keys with them.
     ├── StoreReadOnlyError       it can be read, but not written
     └── StoreFullError           no room: a full disk, or the quota of the store
     ConflictError                the key is not at the revision that the writer expected: 412, with what is there
-    CompactedError               the revision is older than what is kept: begin anew from a snapshot
+    CompactedError               the revision is older than what is kept, or none of this store's: begin anew from a snapshot
+    LeaseEndedError              the lease has ended, and what was kept by it is gone: grant another
 """
 
 from __future__ import annotations
@@ -95,14 +96,25 @@ class ConflictError(PillionError):
 
 
 class CompactedError(PillionError):
-    """History before `compacted` is gone."""
+    """History before `compacted` is gone, or `revision` is none that this store has come to."""
 
     def __init__(self, revision: int, compacted: int) -> None:
-        super().__init__(
-            f"cannot go back to revision {revision}: history begins at {compacted}; take a new snapshot"
+        how = (
+            f"history begins at {compacted}"
+            if revision < compacted
+            else "this store has another history"
         )
+        super().__init__(f"cannot go on from revision {revision}: {how}; take a new snapshot")
         self.revision = revision
         self.compacted = compacted
+
+
+class LeaseEndedError(PillionError):
+    """The lease has ended; its keys went with it."""
+
+    def __init__(self, lease: str) -> None:
+        super().__init__(f"cannot use the lease {lease}: it has ended; grant another")
+        self.lease = lease
 
 
 class Health(msgspec.Struct, frozen=True):
@@ -123,6 +135,10 @@ class Store(Protocol):
     @property
     def engine(self) -> str:
         """`sqlite`, `etcd`, `nats`."""
+
+    @property
+    def identity(self) -> str:
+        """Which store this is: revisions of one mean nothing in another. Empty until it was reached for the first time."""
 
     @property
     def health(self) -> Health:
@@ -157,7 +173,8 @@ class Store(Protocol):
     ) -> int:
         """Write and return the new revision. `expect` is the revision that the key must be at, `ABSENT` for none; None for any.
 
-        Raises `ConflictError`, `ValueError` for a key or value above the bounds, `StoreFullError`, `StoreReadOnlyError`.
+        Raises `ConflictError`, `ValueError` for a key or value above the bounds, `LeaseEndedError`, `StoreFullError`,
+        `StoreReadOnlyError`. After another `StoreUnavailableError` the write may have happened nevertheless.
         """
 
     async def delete(self, key: str, *, writer: str, expect: int | None = None) -> int | None:
@@ -166,8 +183,8 @@ class Store(Protocol):
     def watch(self, prefixes: tuple[str, ...], after: int) -> AsyncGenerator[Changes, None]:
         """Every change after revision `after` under any of `prefixes`, none twice, none left out, without end.
 
-        Goes on by itself when the engine has been away. Raises `CompactedError` when `after` is too old, also when
-        the engine has come back as another store.
+        Goes on by itself when the engine has been away. Raises `CompactedError` when `after` is too old or ahead of the
+        store, also when the engine has come back as another store.
         """
 
     async def history(self, key: str, *, limit: int, before: int | None = None) -> list[Change]:
