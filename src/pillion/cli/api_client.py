@@ -36,9 +36,15 @@ def answers(socket_path: str) -> bool:
 
 
 def request(
-    socket_path: str, method: str, path: str, body: bytes | None, *, timeout_s: float
+    socket_path: str,
+    method: str,
+    path: str,
+    body: bytes | None,
+    *,
+    timeout_s: float,
+    also: frozenset[int] = frozenset(),
 ) -> bytes:
-    """The body of a successful answer from the agent behind `socket_path`.
+    """The body of a successful answer from the agent behind `socket_path`, or of one with a status of `also`.
 
     `timeout_s` bounds each wait for the agent, in seconds. Raises `RefusedError` for a problem (its detail
     lists what the problem lists), `UnreachableError` when nobody answers in time.
@@ -49,7 +55,7 @@ def request(
                 data = answer.read()
         except BlockingError as error:
             raise UnreachableError(f"{error}; `pillion status` lists what runs") from error
-    if answer.status >= 400:
+    if answer.status >= 400 and answer.status not in also:
         raise _refused(answer.status, data)
     return data
 

@@ -49,6 +49,7 @@ COMMANDS = (
     Command("status", "pillion.cli.status", "show an instance, or all of them"),
     Command("top", "pillion.cli.top", "show the processes, refreshed"),
     Command("components", "pillion.cli.components", "list the processes of an instance"),
+    Command("health", "pillion.cli.health", "show the app's health and its checks"),
     Command("logs", "pillion.cli.logs", "show what the app wrote"),
     Command("events", "pillion.cli.events", "show what happened to every component, and why"),
     Command("environment", "pillion.cli.environment", "show where the app runs"),
