@@ -15,6 +15,7 @@ from pillion.api.problems import ProblemAnswer, problem, refusal
 from pillion.api.query import check_names
 from pillion.errors import PillionError, RefusedError, UnreachableError, UsageError
 from pillion.http.server import Response
+from pillion.store.interface import StoreFullError, StoreUnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Iterable
@@ -134,6 +135,9 @@ def problem_of(error: PillionError) -> Response:
         return refusal(error)
     if isinstance(error, UsageError):
         return problem(400, str(error))
+    if isinstance(error, StoreUnavailableError):
+        status = 507 if isinstance(error, StoreFullError) else 503
+        return problem(status, str(error), headers=[(b"retry-after", b"1")])
     if isinstance(error, UnreachableError):
         return problem(504, str(error))
     return problem(500, str(error))

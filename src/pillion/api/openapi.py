@@ -26,6 +26,8 @@ _WHEN = {
     403: "Another user's process on the Unix socket, or the app's token where an operator's is needed.",
     404: "There is no such component.",
     409: "Not now: the component's state, or an operation under way, does not allow it.",
+    410: "The revision that is asked for has been forgotten.",
+    412: "The precondition does not hold; `ETag` says what is there.",
     413: "The body is too large.",
     415: "The body is of another media type than JSON.",
     421: "On TCP: the Host field names another server.",

@@ -89,13 +89,13 @@ def parse_moment(value: str, now_s: float) -> float:
     return then.timestamp()
 
 
-async def body(request: Request, kind: type[T]) -> T:
+async def body(request: Request, kind: type[T], limit: int = BODY_BYTES) -> T:
     """The JSON body as a `kind`; an empty one stands for `{}`.
 
     Raises `RefusedError`: 415 for another media type, 400 for no JSON, 422 for JSON of another shape;
-    `Refusal` 413 above 64 KiB.
+    `Refusal` 413 above `limit` bytes.
     """
-    data = await request.read(BODY_BYTES)
+    data = await request.read(limit)
     if not data:
         data = b"{}"
     elif not _is_json(request.headers.get(b"content-type")):
@@ -111,7 +111,7 @@ async def body(request: Request, kind: type[T]) -> T:
         raise RefusedError(
             422, "Unprocessable Content", f"cannot use this body: {error}; see /v1/openapi.json"
         ) from error
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise RefusedError(400, "Bad Request", f"cannot read this body as JSON: {error}") from error
 
 
