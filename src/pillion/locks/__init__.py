@@ -1,1 +1,1 @@
-"""Locks with fencing tokens, and leader election on top."""
+"""Locks with fencing tokens and leader election, as leases on keys of the store."""
