@@ -33,6 +33,9 @@ MOST_OURS = 10_000
 PUT_AGAIN_S = 3.0
 """Within how many seconds after the store's return ours are put again."""
 
+LEASE_ENDED = "pillion: lease ended"
+"""The writer of a deletion that nobody asked for: a lease has ended."""
+
 _CATCH_UP_S = 1.0
 _BACKOFF_S = (0.2, 5.0)
 _ATTEMPTS = 8
@@ -285,8 +288,8 @@ def _same(present: ServiceInstance, wanted: ServiceInstance) -> bool:
 
 
 def _is_certain(change: Change) -> bool:
-    """Whether somebody has deleted it; a lease that has ended has no writer."""
-    return bool(change.writer)
+    """Whether somebody has deleted it."""
+    return change.writer != LEASE_ENDED
 
 
 def _instance_of(key: str, value: bytes) -> ServiceInstance | None:

@@ -16,7 +16,7 @@ import msgspec
 from pillion.discovery.leases import Leases
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
 
     from pillion.discovery.instance import ServiceInstance
 
@@ -63,7 +63,7 @@ class Registry:
         return self._count
 
     @property
-    def names(self) -> Iterable[str]:
+    def names(self) -> Collection[str]:
         """The services that have an instance."""
         return self._services.keys()
 

@@ -20,6 +20,8 @@ KINDS = (
     "hung",
     "healthy",
     "unhealthy",
+    "registered",
+    "deregistered",
     "stopping",
     "stopped",
     "limits",

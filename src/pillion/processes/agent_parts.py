@@ -5,12 +5,14 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
+from pillion.processes.agent_discovery import DiscoveryPart
 from pillion.processes.agent_environment import EnvironmentFacts
 from pillion.processes.agent_health import HealthPart
 from pillion.processes.agent_intake import PostedLogs
 from pillion.processes.agent_part import Part
 from pillion.processes.agent_readiness import AppProbe
 from pillion.processes.agent_secrets import SecretsPart
+from pillion.processes.agent_store import StorePart
 
 if TYPE_CHECKING:
     from pillion.base.neighbours import Neighbours
@@ -37,10 +39,14 @@ class Neighbourhood(Part):
 
 def make_parts(outfit: Outfit) -> tuple[Part, ...]:
     """Every part of the agent."""
+    store = StorePart(outfit)
+    health = HealthPart(outfit)
     return (
         Neighbourhood(outfit.neighbours),
+        store,
         SecretsPart(outfit),
-        HealthPart(outfit),
+        health,
+        DiscoveryPart(outfit, store.store, outfit.context.health),
         AppProbe(outfit.control, outfit.settings.app, outfit.tasks),
         PostedLogs(outfit),
         EnvironmentFacts(outfit),

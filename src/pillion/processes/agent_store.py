@@ -1,0 +1,48 @@
+"""The agent's part for the store: one engine for all that keep something in it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pillion.processes.agent_part import Part
+from pillion.store.place import store_path
+from pillion.store.sqlite import Options, SqliteStore
+
+if TYPE_CHECKING:
+    from pillion.model.stats import Stats
+    from pillion.processes.agent_part import Outfit
+
+
+class StorePart(Part):
+    """Gives the other parts `store`, which is opened when this agent is in charge."""
+
+    def __init__(self, outfit: Outfit) -> None:
+        wanted = outfit.settings.store
+        self._tasks = outfit.tasks
+        self.store = SqliteStore(
+            Options(
+                path=store_path(wanted.url),
+                sync=wanted.sync,
+                size_bytes=wanted.size_bytes,
+                revisions=wanted.history.revisions,
+                age_s=wanted.history.age_s,
+            ),
+            outfit.neighbours,
+            outfit.tasks,
+        )
+
+    def enable(self) -> None:
+        """Open it; one that is away is tried again."""
+        self._tasks.start("open the store", self.store.start(), may_end=True)
+
+    def disable(self) -> None:
+        """A successor watches the leases from now on."""
+        self.store.retire()
+
+    def stats(self) -> Stats:
+        """What the store counts."""
+        return self.store.stats
+
+    async def close(self) -> None:
+        """Close it."""
+        await self.store.close()
