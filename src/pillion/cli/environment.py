@@ -96,7 +96,7 @@ def _host(host: Host) -> Iterator[Row]:
         if cpu.affinity is not None and len(cpu.affinity) != cpu.count
         else None
     )
-    count = None if cpu.count is None else f"{cpu.count} ×"
+    count = None if cpu.count is None else f"{cpu.count} of"
     yield "processors", ", ".join(p for p in (_words(count, cpu.model), usable, quota) if p)
     told = [
         None if memory.total is None else human_size(memory.total),

@@ -27,7 +27,7 @@ _MOST = 512
 # scheme://userinfo@ (RFC 3986 section 3.2.1); and, since some clients take a password with a slash in it, whatever comes after a colon
 # that begins no port, up to the last @.
 _USERINFO = re.compile(
-    r"([A-Za-z][A-Za-z0-9+.-]*://)(?:[^\s/?#]*@|[^\s/?#@:]*:(?!\d*(?:[/?#\s]|$))\S*@)"
+    r"((?:[A-Za-z][A-Za-z0-9+.-]*:)?//)(?:[^\s/?#]*@|[^\s/?#@:]*:(?!\d*(?:[/?#\s]|$))\S*@)"
 )
 
 

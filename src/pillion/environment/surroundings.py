@@ -51,11 +51,13 @@ class Surroundings:
         place: Place,
         gathering: Callable[[], Gathering],
         fetch_cloud: Callable[[str], Awaitable[Cloud]] = fetch,
+        read_s: float = READ_S,
     ) -> None:
         self._place = place
         self._make = gathering
         self._gathering: Gathering | None = None
         self._fetch = fetch_cloud
+        self._read_s = read_s
         self._reading: asyncio.Future[Reading] | None = None
         self._cloud: Cloud | None = None
         self._cloud_again_s = 0.0
@@ -96,11 +98,11 @@ class Surroundings:
                 daemon=True,
             ).start()
         try:
-            async with asyncio.timeout(READ_S):
+            async with asyncio.timeout(self._read_s):
                 return await asyncio.shield(self._reading)
         except TimeoutError:
             raise UnreachableError(
-                f"cannot tell the environment: reading it takes longer than {READ_S:g} s; "
+                f"cannot tell the environment: reading it takes longer than {self._read_s:g} s; "
                 "is a network file system away?"
             ) from None
 
