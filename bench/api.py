@@ -22,25 +22,43 @@ class _Connection(http.client.HTTPConnection):
         self.sock.connect(self._path)
 
 
-def ask(path: str, what: str, *, method: str = "GET", timeout_s: float = 30.0) -> dict[str, Any]:
+def ask(
+    path: str,
+    what: str,
+    *,
+    method: str = "GET",
+    body: object = None,
+    timeout_s: float = 30.0,
+) -> dict[str, Any]:
     """The JSON object that answers one request on a new connection. Raises OSError, also when the answer is no success."""
     connection = _Connection(path, timeout_s)
     try:
-        connection.request(method, what)
+        if body is None:
+            connection.request(method, what)
+        else:
+            fields = {"Content-Type": "application/json"}
+            connection.request(method, what, json.dumps(body), fields)
         answer = connection.getresponse()
-        body = answer.read()
+        text = answer.read()
     except http.client.HTTPException as error:
         raise ConnectionError(f"no answer to {method} {what}: {error!r}") from error
     finally:
         connection.close()
     if not 200 <= answer.status < 300:
-        raise OSError(f"{method} {what}: {answer.status} {body[:300]!r}")
-    found: dict[str, Any] = json.loads(body)
+        raise OSError(f"{method} {what}: {answer.status} {text[:300]!r}")
+    found: dict[str, Any] = json.loads(text)
     return found
 
 
-def request_bytes(path: str, host: str, token: str | None = None) -> bytes:
-    """A GET with as many fields as a client usually sends: eight and, on TCP, the token."""
+def request_bytes(
+    path: str,
+    host: str,
+    token: str | None = None,
+    *,
+    method: str = "GET",
+    body: bytes | None = None,
+) -> bytes:
+    """A request with as many fields as a client usually sends: eight and, on TCP, the token; JSON when there is a body."""
     fields = {
         "Host": host,
         "User-Agent": "bench/1.0 (load; one thread)",
@@ -53,5 +71,8 @@ def request_bytes(path: str, host: str, token: str | None = None) -> bytes:
     }
     if token is not None:
         fields["Authorization"] = f"Bearer {token}"
+    if body is not None:
+        fields["Content-Type"] = "application/json"
+        fields["Content-Length"] = str(len(body))
     head = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
-    return f"GET {path} HTTP/1.1\r\n{head}\r\n".encode()
+    return f"{method} {path} HTTP/1.1\r\n{head}\r\n".encode() + (body or b"")

@@ -27,12 +27,14 @@ class Instance:
         settings: Sequence[str] = (),
         state: str | None = None,
         cpus: set[int] | None = None,
+        beside: Instance | None = None,
     ) -> None:
         self.bench = bench
-        self.name = "app"
         self.base = bench.fresh("i")
+        # A neighbour shares the directories of the other, as on one host.
+        self.name: str = "app" if beside is None else f"{beside.name}-b"
         self.state = state or f"{self.base}/s"
-        self.runtime = f"{self.base}/r"
+        self.runtime: str = f"{self.base}/r" if beside is None else beside.runtime
         options = [word for setting in settings for word in ("--set", setting)]
         self.process = bench.spawn(
             [bench.installation.pillion, "run", "--name", self.name, *options, "--", *command],

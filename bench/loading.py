@@ -43,19 +43,23 @@ class Target:
     request_file: str
 
 
-def unix(bench: Bench, instance: Instance, path: str) -> Target:
+def unix(
+    bench: Bench, instance: Instance, path: str, *, method: str = "GET", body: bytes | None = None
+) -> Target:
     """`path` over the instance's Unix socket."""
-    return _target(bench, f"unix:{instance.socket}", request_bytes(path, "localhost"))
+    request = request_bytes(path, "localhost", method=method, body=body)
+    return target(bench, f"unix:{instance.socket}", request)
 
 
 def tcp(bench: Bench, instance: Instance, path: str) -> Target:
     """`path` over loopback, with the app's token."""
     port = instance.port
     request = request_bytes(path, f"127.0.0.1:{port}", instance.token)
-    return _target(bench, f"tcp:{port}", request)
+    return target(bench, f"tcp:{port}", request)
 
 
-def _target(bench: Bench, address: str, request: bytes) -> Target:
+def target(bench: Bench, address: str, request: bytes) -> Target:
+    """Any request to an address (`unix:PATH`, `tcp:PORT`)."""
     path = f"{bench.fresh('q')}/request"
     with open(path, "wb") as file:
         file.write(request)

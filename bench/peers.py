@@ -17,11 +17,13 @@ if TYPE_CHECKING:
 TINI = "tini"
 SUPERVISORD = "supervisord"
 CIRCUSD = "circusd"
+ETCD = "etcd"
 
 _INSTALL = {
     TINI: "apt-get install tini",
     SUPERVISORD: "scripts/setup (it installs requirements/development.lock, which has supervisor)",
     CIRCUSD: "scripts/setup (it installs requirements/development.lock, which has circus)",
+    ETCD: "apt-get install etcd-server",
 }
 
 

@@ -7,7 +7,11 @@ from typing import TYPE_CHECKING
 from bench.figures import (
     agent_kill,
     api_read,
+    config_read,
+    config_watch,
+    config_write,
     disk_hang,
+    idle_host,
     scribe_cpu,
     shipping,
     sidecar_idle,
@@ -28,5 +32,9 @@ FIGURES: tuple[Figure, ...] = (
     agent_kill.FIGURE,
     upgrade.FIGURE,
     api_read.FIGURE,
+    config_read.FIGURE,
+    config_write.FIGURE,
+    config_watch.FIGURE,
+    idle_host.FIGURE,
     shipping.FIGURE,
 )
