@@ -347,3 +347,16 @@ def test_every_process_of_a_component_is_told() -> None:
     one.retiring = [process(None)]
     assert one.processes() == [one.process, one.successor, *one.retiring]
     assert Component("agent", {}).processes() == []
+
+
+def test_a_state_from_before_a_stream_is_given_it(keeper: Keeper) -> None:
+    state = state_of(keeper)
+    state["streams"].pop("api")
+
+    def again() -> int:
+        loaded = snapshot.load(copy.deepcopy(state))
+        stream = loaded.output.streams["api"]
+        return 0 if loaded.output.outdated and os.fstat(stream.write) else 1
+
+    assert trial(state) == 0
+    assert in_child(again) == 0
