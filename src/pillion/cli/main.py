@@ -63,6 +63,12 @@ COMMANDS = (
     ),
     Command("upgrade", "pillion.cli.upgrade", "replace the sidecar without losing a request"),
     Command("secrets", "pillion.cli.secrets", "list secrets, or read one"),
+    Command(
+        "services",
+        "pillion.cli.services",
+        "list services and their instances, or register one by hand",
+    ),
+    Command("resolve", "pillion.cli.resolve", "print where a service is to be found"),
     Command("api", "pillion.cli.api", "print the API's OpenAPI document"),
     Command("completion", "pillion.cli.completion", "print the completion for bash, zsh or fish"),
 )
