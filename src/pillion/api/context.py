@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pillion.health.health import Health
     from pillion.http.server import Request
     from pillion.lifecycle.reload import ReloadAnswer
+    from pillion.locks.locks import Locks
     from pillion.logs.inlet import Inlet
     from pillion.model.stats import Stats
     from pillion.secrets.secrets import Secrets
@@ -67,6 +68,7 @@ class Context:
     access: Access | None = None
     health: Health | None = None
     secrets: Secrets | None = None
+    locks: Locks | None = None
     services: Services | None = None
 
     @property

@@ -6,6 +6,7 @@ from pillion.api import components, document, health, instance, journal, records
 from pillion.api.checks_table import ROUTES as CHECKS
 from pillion.api.environment_table import ROUTES as ENVIRONMENT
 from pillion.api.intake_table import ROUTES as INTAKE
+from pillion.api.locks_table import ROUTES as LOCKS
 from pillion.api.route import (
     EVENT_STREAM,
     JSON,
@@ -247,5 +248,6 @@ ROUTES: tuple[Route, ...] = (
     *INTAKE,
     *ENVIRONMENT,
     *SECRETS,
+    *LOCKS,
     *SERVICES,
 )

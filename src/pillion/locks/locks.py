@@ -91,6 +91,11 @@ class Locks:
             self._in_charge.set()
             self._settle()
 
+    @property
+    def app(self) -> Life | None:
+        """The app's process, None while it does not run."""
+        return self._app
+
     def app_is(self, life: Life | None) -> None:
         """The app's process now; what was bound to another has ended."""
         self._app = life

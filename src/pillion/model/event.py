@@ -37,6 +37,7 @@ KINDS = (
     "shipping-resumed",
     "keeper-upgraded",
     "guard",
+    "lock-lost",
 )
 
 

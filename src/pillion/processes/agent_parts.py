@@ -9,6 +9,7 @@ from pillion.processes.agent_discovery import DiscoveryPart
 from pillion.processes.agent_environment import EnvironmentFacts
 from pillion.processes.agent_health import HealthPart
 from pillion.processes.agent_intake import PostedLogs
+from pillion.processes.agent_locks import LocksPart
 from pillion.processes.agent_part import Part
 from pillion.processes.agent_readiness import AppProbe
 from pillion.processes.agent_secrets import SecretsPart
@@ -45,6 +46,7 @@ def make_parts(outfit: Outfit) -> tuple[Part, ...]:
         Neighbourhood(outfit.neighbours),
         store,
         SecretsPart(outfit),
+        LocksPart(outfit, store.store),
         health,
         DiscoveryPart(outfit, store.store, outfit.context.health),
         AppProbe(outfit.control, outfit.settings.app, outfit.tasks),
