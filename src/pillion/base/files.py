@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 
 
-def write_atomically(path: str, data: bytes, *, mode: int = 0o600, durable: bool = False) -> None:
+def write_atomically(
+    path: str,
+    data: bytes,
+    *,
+    mode: int = 0o600,
+    owner: tuple[int, int] | None = None,
+    durable: bool = False,
+) -> None:
     """Replace the file at `path` by `data` with the permissions `mode`, so that a reader sees old or new.
 
-    With `durable` the data and the rename have reached the disk when this returns, which may block for
+    `owner` is the user and group that it is given to. With `durable` the data and the rename have reached the disk when this returns, which may block for
     as long as the disk does: call it from a thread. Raises `OSError`; the old file then stands.
     """
     temporary = f"{path}.{os.getpid()}.new"
-    descriptor = os.open(
-        temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600
-    )
+    # Never into a file that somebody else has put there and may hold open.
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(temporary)
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
         with open(descriptor, "wb", buffering=0) as file:
+            if owner is not None:
+                os.fchown(descriptor, *owner)
             os.fchmod(descriptor, mode)
             view = memoryview(data)
             while view:

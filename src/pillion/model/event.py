@@ -37,6 +37,8 @@ KINDS = (
     "shipping-resumed",
     "keeper-upgraded",
     "guard",
+    "config-written",
+    "config-failed",
     "lock-lost",
 )
 

@@ -106,21 +106,21 @@ class ConfigFile(Record):
     )
     mode: int | None = setting(
         FileMode(),
-        "The file's permissions; without them, those that it has, and for a new one its owner alone may read it.",
+        "The file's permissions; without them, only its owner may read it, which is the app's user.",
         default=None,
         example="0640",
         also=("permissions", "chmod"),
     )
     signal: str | None = setting(
         Choice(_SIGNALS, {f"SIG{name}": name for name in _SIGNALS}, optional=True),
-        "The signal that the app gets when the file has changed.",
+        "The signal that the app gets when the file has changed, once it is ready.",
         default=None,
         example="HUP",
         also=("reload_signal", "notify"),
     )
     command: tuple[str, ...] = setting(
         Command(),
-        "What is run when the file has changed. Either this or `signal`.",
+        "What is run when the file has changed while the app runs, for 30 seconds at most. Either this or `signal`.",
         default=(),
         example=["nginx", "-s", "reload"],
         also=("cmd", "exec", "run", "reload"),

@@ -1,0 +1,72 @@
+"""What is still to be told to an app whose files have changed. It is written down before a file is replaced, so that an agent that is
+killed between the two leaves it to its successor.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+if TYPE_CHECKING:
+    from pillion.settings.config import ConfigFile
+
+
+class _Noted(msgspec.Struct, frozen=True):
+    run: str
+    pid: int
+    signals: list[str]
+    commands: list[list[str]]
+
+
+class Pending:
+    """Signals and commands for the app's process `pid`, each once however many files ask for it.
+
+    A new process of the app reads the files by itself and is owed nothing.
+    """
+
+    def __init__(self) -> None:
+        self.pid = 0
+        self.signals: dict[str, None] = {}
+        self.commands: dict[tuple[str, ...], None] = {}
+
+    def __bool__(self) -> bool:
+        """Whether anything is to be done."""
+        return bool(self.signals or self.commands)
+
+    def meet(self, pid: int) -> None:
+        """The app is the process `pid` now (0: it does not run)."""
+        if pid != self.pid:
+            self.pid = pid
+            self.clear()
+
+    def add(self, file: ConfigFile) -> None:
+        """`file` is about to change."""
+        if not self.pid:
+            return
+        if file.signal is not None:
+            self.signals[file.signal] = None
+        if file.command:
+            self.commands[file.command] = None
+
+    def clear(self) -> None:
+        """Everything is done."""
+        self.signals.clear()
+        self.commands.clear()
+
+    def note(self, run: str) -> bytes:
+        """What a successor in the same `run` needs to know."""
+        noted = _Noted(
+            run, self.pid, list(self.signals), [list(command) for command in self.commands]
+        )
+        return msgspec.json.encode(noted)
+
+    def recall(self, note: bytes, run: str) -> None:
+        """Take over what a predecessor has noted, if it is for the same process; nonsense is nothing."""
+        try:
+            noted = msgspec.json.decode(note, type=_Noted)
+        except msgspec.DecodeError:
+            return
+        if (noted.run, noted.pid) == (run, self.pid):
+            self.signals.update(dict.fromkeys(noted.signals))
+            self.commands.update(dict.fromkeys(map(tuple, noted.commands)))
