@@ -73,7 +73,12 @@ class Child:
                 "-c",
                 "from pillion.processes.agent import main; import sys; sys.exit(main())",
             ],
-            env={**os.environ, "PILLION_CHILD": json.dumps(place)},
+            env={
+                **os.environ,
+                "PILLION_CHILD": json.dumps(place),
+                "PILLION_RUNTIME_DIR": str(peer.runtime_dir.parent),
+                "PILLION_STATE_DIR": str(peer.state_dir.parent),
+            },
             pass_fds=[sock.fileno() for sock in sources.values()],
             stderr=subprocess.PIPE,
         )
