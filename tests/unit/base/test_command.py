@@ -6,8 +6,8 @@ import asyncio
 import os
 
 import pytest
-from instance import wait_for
 
+from instance import wait_for
 from pillion.base.command import KEPT_BYTES, Ended, run_command
 from pillion.model.place import VARIABLE
 
