@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pillion.api.access import Access
     from pillion.api.route import Role
     from pillion.base.control import Control
+    from pillion.config.configuration import Configuration
     from pillion.discovery.services import Services
     from pillion.environment.surroundings import Surroundings
     from pillion.health.health import Health
@@ -68,6 +69,7 @@ class Context:
     access: Access | None = None
     health: Health | None = None
     secrets: Secrets | None = None
+    config: Configuration | None = None
     locks: Locks | None = None
     services: Services | None = None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pillion.api import components, document, health, instance, journal, records
 from pillion.api.checks_table import ROUTES as CHECKS
+from pillion.api.config_table import ROUTES as CONFIG
 from pillion.api.environment_table import ROUTES as ENVIRONMENT
 from pillion.api.intake_table import ROUTES as INTAKE
 from pillion.api.locks_table import ROUTES as LOCKS
@@ -248,6 +249,7 @@ ROUTES: tuple[Route, ...] = (
     *INTAKE,
     *ENVIRONMENT,
     *SECRETS,
+    *CONFIG,
     *LOCKS,
     *SERVICES,
 )

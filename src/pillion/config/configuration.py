@@ -26,11 +26,19 @@ if TYPE_CHECKING:
 class Configuration:
     """Reads from memory, writes to the store, and tells who watches; make it in the loop, then `start`.
 
-    What was kept from the last time is there at once, marked stale until the store has been asked.
+    What was kept in `state_dir` from the last time is there at once, marked stale until the store has been asked; `source`
+    names that store, so that what another one said is not taken for it.
     """
 
     def __init__(
-        self, store: Store, scopes: Scopes, tasks: RootTasks, journal: Journal, state_dir: str
+        self,
+        store: Store,
+        scopes: Scopes,
+        tasks: RootTasks,
+        journal: Journal,
+        *,
+        state_dir: str,
+        source: str,
     ) -> None:
         self.store = store
         self.scopes = scopes
@@ -42,10 +50,10 @@ class Configuration:
         self.schema_writing = SchemaWriting(store, self.replica, validation, self.writing)
         self.waiting = 0
         self._tasks = tasks
-        self._keeping = Keeping(path_of(state_dir), self.replica)
+        self._keeping = Keeping(path_of(state_dir), source, self.replica)
         self._callbacks: list[Callable[[frozenset[str]], None]] = []
         self._started = False
-        known = read_known(path_of(state_dir), time.time())
+        known = read_known(path_of(state_dir), source, time.time())
         if known is not None:
             self.replica.load(known)
         self.replica.on_steps.append(self._stepped)

@@ -28,9 +28,12 @@ _VERSION = 1
 
 
 class _Known(msgspec.Struct, frozen=True):
-    """The file. Entries are those of the store: key, value, revision, created, time, writer; `store` is its identity."""
+    """The file. Entries are those of the store: key, value, revision, created, time, writer; `store` is its identity, `source` the
+    setting that it was reached by.
+    """
 
     v: int
+    source: str
     store: str
     revision: int
     entries: list[tuple[str, msgspec.Raw, int, int, float, str]]
@@ -50,8 +53,14 @@ def path_of(state_dir: str) -> str:
     return os.path.join(state_dir, FILE)
 
 
-def read_known(path: str, now_s: float) -> Known | None:
-    """What is there; None when there is nothing that can be used, which is told unless it is simply absent."""
+def has_values(state_dir: str, source: str) -> bool:
+    """Whether values of the store `source` were kept: then that store was there, and an empty one must not take its place."""
+    known = read_known(path_of(state_dir), source, 0.0)
+    return known is not None and bool(known.entries)
+
+
+def read_known(path: str, source: str, now_s: float) -> Known | None:
+    """What is there of the store `source`; None when there is nothing, and when it cannot be used, which is told."""
     try:
         with open(path, "rb") as file:
             data = file.read()
@@ -59,6 +68,8 @@ def read_known(path: str, now_s: float) -> Known | None:
         known = msgspec.json.decode(data, type=_Known)
         if known.v != _VERSION:
             raise ValueError(f"it has version {known.v}")
+        if known.source != source:
+            return None
     except FileNotFoundError:
         return None
     except (OSError, ValueError, RecursionError) as error:
@@ -81,8 +92,9 @@ def read_known(path: str, now_s: float) -> Known | None:
 class Keeping:
     """Keeps the file up with `replica`; its `run` is a task of the agent's."""
 
-    def __init__(self, path: str, replica: Replica) -> None:
+    def __init__(self, path: str, source: str, replica: Replica) -> None:
         self._path = path
+        self._source = source
         self._replica = replica
         self._changed = asyncio.Event()
         self._failing = False
@@ -117,7 +129,7 @@ class Keeping:
     def _snapshot(self) -> Callable[[], bytes]:
         """What is to be written, taken now; encoding it may take its time elsewhere."""
         tree = self._replica.tree
-        identity, revision = self._replica.identity, tree.revision
+        source, identity, revision = self._source, self._replica.identity, tree.revision
         items = [item for item in tree.everything() if not item.omitted]
         schemas = self._replica.schemas.items()
         prefixes = tree.scopes.prefixes
@@ -138,7 +150,7 @@ class Keeping:
                 (SCHEMAS + one.name, msgspec.Raw(one.raw), one.revision, 0, one.time_s, one.writer)
                 for one in schemas
             ]
-            return msgspec.json.encode(_Known(_VERSION, identity, revision, entries))
+            return msgspec.json.encode(_Known(_VERSION, source, identity, revision, entries))
 
         return encode
 

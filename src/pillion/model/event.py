@@ -37,6 +37,8 @@ KINDS = (
     "shipping-resumed",
     "keeper-upgraded",
     "guard",
+    "config-changed",
+    "config-refused",
     "config-written",
     "config-failed",
     "lock-lost",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
+from pillion.processes.agent_config import ConfigPart
 from pillion.processes.agent_discovery import DiscoveryPart
 from pillion.processes.agent_environment import EnvironmentFacts
 from pillion.processes.agent_health import HealthPart
@@ -45,6 +46,7 @@ def make_parts(outfit: Outfit) -> tuple[Part, ...]:
     return (
         Neighbourhood(outfit.neighbours),
         store,
+        ConfigPart(outfit, store.store),
         SecretsPart(outfit),
         LocksPart(outfit, store.store),
         health,

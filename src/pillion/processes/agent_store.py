@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pillion.config.known import has_values
 from pillion.processes.agent_part import Part
 from pillion.store.place import store_path
 from pillion.store.sqlite import Options, SqliteStore
@@ -23,6 +24,7 @@ class StorePart(Part):
             Options(
                 path=store_path(wanted.url),
                 sync=wanted.sync,
+                create=not has_values(outfit.place.state_dir, wanted.url),
                 size_bytes=wanted.size_bytes,
                 revisions=wanted.history.revisions,
                 age_s=wanted.history.age_s,

@@ -1,0 +1,90 @@
+"""Configuration, read: from memory, in one look-up where nothing more is asked for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pillion.api.answers import JSON_FIELDS
+from pillion.api.config_answers import (
+    configuration,
+    item_answer,
+    marks,
+    named,
+    read_layer,
+    ready,
+    revision_of,
+)
+from pillion.api.config_watch import stream, wait_for_change
+from pillion.api.query import accepts, flag, text
+from pillion.api.route import EVENT_STREAM
+from pillion.config.keys import check_key, check_prefix
+from pillion.config.ring import Selection
+from pillion.http.server import Response
+from pillion.store.interface import StoreUnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
+    from pillion.api.context import Context
+    from pillion.config.configuration import Configuration
+    from pillion.http.server import Request
+
+
+def get_value(
+    context: Context, request: Request, values: tuple[str, ...]
+) -> Response | Awaitable[Response]:
+    """What holds for a key. The way that most requests take is kept short: no task, no parsing."""
+    config = context.config
+    if config is not None and not request.query_string:
+        replica = config.replica
+        item = config.effective.get(values[0])
+        if item is not None and replica.stale_since is None and not item.omitted:
+            headers = request.headers
+            accept = headers.get(b"accept")
+            if accept is None or accept == b"*/*" or accept == b"application/json":
+                known = headers.get(b"if-none-match")
+                if known is None:
+                    fields = (*JSON_FIELDS, item.etag_field, replica.revision_field)
+                    return Response(200, fields, item.body)
+                if known == item.etag:
+                    return Response(304, (JSON_FIELDS[1], item.etag_field, replica.revision_field))
+    return _get_value(context, request, values[0])
+
+
+async def get_values(context: Context, request: Request, _values: tuple[str, ...]) -> Response:
+    """What holds for every key that begins with a prefix."""
+    config = configuration(context)
+    prefix = check_prefix(text(request, "prefix") or "")
+    selection = Selection(prefix=prefix, layer=read_layer(config, request))
+    await ready(config)
+    if accepts(request, EVENT_STREAM):
+        return stream(context, request, config, selection)
+    await _settle(context, request, config, selection)
+    items = config.replica.tree.items(prefix, selection.layer)
+    bodies = b",".join([item.body for item in items])
+    body = b'{"items":[%s],"revision":%d}' % (bodies, config.replica.tree.revision)
+    return Response(200, (*JSON_FIELDS, *marks(config)), body)
+
+
+async def _get_value(context: Context, request: Request, key: str) -> Response:
+    config = configuration(context)
+    selection = Selection(key=check_key(key), layer=read_layer(config, request))
+    await ready(config)
+    if accepts(request, EVENT_STREAM):
+        return stream(context, request, config, selection)
+    await _settle(context, request, config, selection)
+    item = config.replica.tree.item(key, selection.layer)
+    return item_answer(config, request, item, named(key, selection.layer))
+
+
+async def _settle(
+    context: Context, request: Request, config: Configuration, selection: Selection
+) -> None:
+    """Do what the query asks for before the answer is taken: see that the store has no more, or wait for a change."""
+    if not request.query_string:
+        return
+    if flag(request, "consistent") and not await config.replica.agrees(selection):
+        raise StoreUnavailableError(
+            "cannot answer consistently: the store changes faster than it is followed; ask again"
+        )
+    await wait_for_change(context, request, config, selection, revision_of(request))
