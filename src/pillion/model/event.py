@@ -39,8 +39,8 @@ KINDS = (
     "guard",
     "config-changed",
     "config-refused",
-    "config-written",
-    "config-failed",
+    "projected",
+    "project-failed",
     "lock-lost",
 )
 

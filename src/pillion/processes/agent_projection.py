@@ -218,7 +218,7 @@ class ProjectionPart(Part):
             await asyncio.to_thread(write_atomically, self._pending_path, note)
         await asyncio.to_thread(replace, file.path, data, file.mode, owner)
         self._written += 1
-        self._control.event("config-written", f"{file.path} has changed", data={"path": file.path})
+        self._control.event("projected", f"{file.path} has changed", data={"path": file.path})
 
     async def _tell_app(self) -> None:
         """Carry out what is owed to the app."""
@@ -259,7 +259,7 @@ class ProjectionPart(Part):
 
     def _report(self, reason: str, data: dict[str, Json]) -> None:
         self._failures += 1
-        self._control.event("config-failed", reason, data=data)
+        self._control.event("project-failed", reason, data=data)
 
     def _try_again(self) -> None:
         if self._retry is None and self._enabled:
