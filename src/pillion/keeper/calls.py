@@ -11,6 +11,7 @@ from . import component as parts
 from .app import checked_variables, stop_signal
 from .reply import Refused, Reply
 from .upgrade import Upgrade
+from .watchdog_calls import WatchdogCalls
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ class Calls:
             "app-ready": self._app_ready,
             "app-environment": self._app_environment,
             "shutdown": self._shutdown,
+            **WatchdogCalls(keeper).methods,
         }
 
     def handle(self, channel: Channel, message: Message) -> None:
@@ -76,7 +78,7 @@ class Calls:
             {
                 "name": "keeper", "state": parts.RUNNING, "pid": os.getpid(), "started": keeper.started, "restarts": 0,
                 "ready": True, "version": keeper.version, "limits": {}, "limits_by": keeper.groups.means, "usage": {},
-                "last_exit": None, "stats": {"events_dropped": keeper.journal.dropped},
+                "last_exit": None, "stats": {"events_dropped": keeper.journal.dropped, **keeper.inbox.heard.stats()},
             },
             {
                 "name": "scribe", "state": parts.RUNNING if keeper.output.pid else parts.BACKOFF, "pid": keeper.output.pid,
@@ -102,6 +104,7 @@ class Calls:
                 "reloading": said.reloading,
                 "stopping": said.stopping,
                 "main_pid": said.main_pid,
+                "watchdog": keeper.watch.facts(),
             },
             "url": instance.url,
             "stopping": keeper.shutdown.begun,
@@ -260,6 +263,7 @@ class Calls:
                 process.group.apply(component.limits)
                 raise Refused(409, "Limit refused", str(refused)) from refused
         component.limits = limits
+        self._keeper.watch.look_again()
         self._keeper.event(
             "limits",
             component.name,

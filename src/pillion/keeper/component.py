@@ -12,6 +12,7 @@ from .wire import Channel
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from .hang import Hang
     from .loop import Timer
     from .plan import LimitsPlan
     from .wire import Json
@@ -29,7 +30,7 @@ class Process:
     """One process of a component, with the group that it and its children live in."""
 
     __slots__ = (
-        "channel", "group", "heart", "killed_because", "oom_fd", "oom_seen", "pid", "promoted", "ready", "report",
+        "channel", "group", "hang", "heart", "killed_because", "oom_fd", "oom_seen", "pid", "promoted", "ready", "report",
         "retired", "started", "started_s", "stats", "timers", "version",
     )  # fmt: skip
 
@@ -50,6 +51,7 @@ class Process:
         self.version: str | None = None
         self.stats: dict[str, Json] = {}
         self.killed_because: str | None = None
+        self.hang: Hang | None = None
         self.oom_fd: int | None = None
         self.oom_seen = 0
         self.timers: list[Timer] = []
@@ -125,6 +127,7 @@ def dump_process(process: Process) -> dict[str, Json]:
         "start_ticks": start_ticks(process.pid),
         "group": process.group.dump(),
         "heart": [process.heart.limit, process.heart.misses],
+        "heart_s": [process.heart.first_s, process.heart.tick_s],
         "channel": process.channel.fileno() if process.channel else -1,
         "report": process.report,
         "started": process.started,
@@ -151,7 +154,7 @@ def load_process(data: dict[str, Json]) -> Process:
     process = Process(
         int(str(data["pid"])),
         Group.load(dict(group)),
-        Heart(limit, misses),
+        _heart(limit, misses, data.get("heart_s")),
         channel,
         int(str(data["report"])),
     )
@@ -166,3 +169,11 @@ def load_process(data: dict[str, Json]) -> Process:
     process.oom_fd = oom_fd if isinstance(oom_fd, int) and oom_fd >= 0 else None
     process.oom_seen = int(str(data["oom_seen"]))
     return process
+
+
+def _heart(limit: int, misses: int, times: Json) -> Heart:
+    """A heart across an execve; its next tick is then long past, and counts for nothing."""
+    if not isinstance(times, list):
+        return Heart(limit, misses)  # version 0.1 had ticks of a second alone
+    first_s, tick_s = (float(str(s)) for s in times)
+    return Heart(limit, misses, tick_s=tick_s, first_s=first_s)

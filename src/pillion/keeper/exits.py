@@ -82,8 +82,14 @@ class Exits:
         if process.report >= 0:
             self._keeper.starter.on_report(component, process)
         process.cancel_timers()
+        if process.hang is not None:
+            process.hang.ended()
         last_exit = _last_exit(code)
         cause = self._cause(component, process)
+        if process is self._keeper.app.process and code != 0:
+            # Its last words may still wait in the socket.
+            self._keeper.inbox.on_notify()
+            cause = "; ".join(filter(None, (cause, self._keeper.notify.failure()))) or None
         if cause:
             last_exit["cause"] = cause
         self._unwatch(process)
@@ -100,7 +106,7 @@ class Exits:
         )
         if component is self._keeper.app:
             self._keeper.terminal.take_back()
-            self._keeper.watch.watchdog = None
+            self._keeper.watch.disarm_watchdog()
             # What has ended serves nobody, however long the rest of it may take to go.
             process.ready = False
             self._keeper.drain.over()
@@ -206,6 +212,8 @@ class Exits:
         if self._keeper.adopted is not None:
             return [process.pid, *posix.descendants_of(process.pid)]
         others = {self._keeper.output.pid}
+        if process.hang is not None:
+            others.add(process.hang.reporter)
         for component in (self._keeper.agent, self._keeper.shipper):
             for other in component.processes():
                 others.update([other.pid, *posix.descendants_of(other.pid)])

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import time
 
 from . import component as parts
-from . import notify, wire
+from . import notify, tree, wire
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .component import Component, Process
     from .keeper import Keeper
+    from .loop import Timer
     from .wire import Json, Message
+
+_PUSH_EVERY_S = 0.1
 
 
 class Inbox:
@@ -21,6 +25,10 @@ class Inbox:
 
     def __init__(self, keeper: Keeper) -> None:
         self._keeper = keeper
+        self.heard = notify.Heard()
+        self._store_refused = False
+        self._push: Timer | None = None
+        self._push_again = False
 
     def on_message(self, component: Component, process: Process) -> None:
         """Read what a process of the sidecar says."""
@@ -38,7 +46,7 @@ class Inbox:
             self._keeper.loop.remove(fd)
 
     def _handle(self, component: Component, process: Process, message: Message) -> None:
-        process.heart.beat()
+        self._keeper.watch.beat(process)
         op = message.get("op")
         if op == "hello":
             version = message.get("version")
@@ -86,7 +94,7 @@ class Inbox:
         if channel is None:
             return
         for message, _ in channel.receive():
-            self._keeper.watch.scribe_heart.beat()
+            self._keeper.watch.scribe_beat()
             op = message.get("op")
             if op in ("stats", "heartbeat"):
                 self._scribe_stats(message.get("stats"))
@@ -146,27 +154,92 @@ class Inbox:
             channel.close()
 
     def on_notify(self) -> None:
-        """Read what the app says by sd_notify."""
+        """Read what the app says by sd_notify, and do what it asks for."""
+        keeper, said = self._keeper, self._keeper.notify
+        beats, stopping = said.beats, said.stopping
         changed = notify.receive(
-            self._keeper.instance.sockets["notify"], self._may_notify, self._keeper.notify
+            keeper.instance.sockets["notify"], self._may_notify, said, self.heard, own=self._is_app
         )
-        if (
-            self._keeper.watch.watchdog is not None
-            and self._keeper.notify.beats > self._keeper.watch.watchdog_beats
-        ):
-            self._keeper.watch.watchdog_beats = self._keeper.notify.beats
-            self._keeper.watch.watchdog.beat()
-        ready = self._keeper.plan["app"]["ready"]
-        if self._keeper.notify.ready and ready is not None and "notify" in ready:
-            self._keeper.starter.app_ready()
+        if said.beats > beats:
+            keeper.watch.fed()
+        self._carry_out(said)
+        if said.stopping and not stopping:
+            self._app_stops()
+        ready = keeper.plan["app"]["ready"]
+        if said.ready and ready is not None and "notify" in ready:
+            keeper.starter.app_ready()
         if changed:
-            self._keeper.push_state()
+            self.push_state_soon()
 
-    def _may_notify(self, pid: int, uid: int) -> bool:
-        """A process of the app, by its control group where there is one, else by its user."""
+    def _carry_out(self, said: notify.State) -> None:
+        keeper, process = self._keeper, self._keeper.app.process
+        if said.watchdog_s is not None and said.watchdog_s != keeper.watch.asked_s:
+            keeper.watch.asked_s = said.watchdog_s
+            if process is not None and process.ready:
+                keeper.watch.arm_watchdog()
+        if said.extend_s is not None:
+            extension_s, said.extend_s = said.extend_s, None
+            keeper.watch.extend(extension_s)
+        if said.trigger:
+            said.trigger = False
+            if process is not None:
+                keeper.watch.hang(keeper.app, process, "it asked for it: WATCHDOG=trigger")
+        if said.store:
+            said.store = False
+            self._refuse_store()
+
+    def _refuse_store(self) -> None:
+        if self._store_refused:
+            return
+        self._store_refused = True
+        self._keeper.event(
+            "notify-refused",
+            "app",
+            "cannot keep descriptors (FDSTORE=1): there is no descriptor store, they were closed; said once in a run",
+        )
+
+    def _app_stops(self) -> None:
+        """The app has begun to stop by itself: no heartbeat is expected any more, but an end is."""
+        keeper, process = self._keeper, self._keeper.app.process
+        keeper.watch.disarm_watchdog()
+        if process is None or keeper.adopted is not None or keeper.shutdown.begun:
+            return
+        bound_s = keeper.plan["app"]["stop_timeout_s"]
+
+        def kill() -> None:
+            process.killed_because = f"did not stop within {bound_s:g} s of its STOPPING=1"
+            keeper.event("killed", "app", process.killed_because, {"pid": process.pid})
+            tree.signal_all([process.pid, *keeper.exits.app_pids(process)], signal.SIGKILL)
+
+        process.timers.append(keeper.loop.after(bound_s, kill))
+
+    def push_state_soon(self) -> None:
+        """At once, and then at most every so often: an app may change its status a thousand times in a second."""
+        if self._push is not None:
+            self._push_again = True
+            return
+        self._keeper.push_state()
+        self._push = self._keeper.loop.after(_PUSH_EVERY_S, self._pushed)
+
+    def _pushed(self) -> None:
+        self._push = None
+        if self._push_again:
+            self._push_again = False
+            self.push_state_soon()
+
+    def _is_app(self, pid: int) -> bool:
+        """Whether a process is one of the app's: by its control group where there is one, else by its ancestors."""
         process = self._keeper.app.process
         if process is None:
             return False
-        if process.group.tracked:
-            return pid in process.group.pids()
-        return uid in (0, os.getuid())
+        # The main process is known even when it has just ended.
+        return pid == process.pid or pid in self._keeper.exits.app_pids(process)
+
+    def _may_notify(self, pid: int) -> bool:
+        """Whether a process may speak for the app (NotifyAccess of systemd.service(5)): all of its processes, unless it has said otherwise."""
+        process, said = self._keeper.app.process, self._keeper.notify
+        if process is None or said.access == "none":
+            return False
+        if said.access in ("main", "exec"):
+            return pid in (process.pid, said.main_pid)
+        return self._is_app(pid)

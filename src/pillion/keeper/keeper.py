@@ -125,7 +125,7 @@ class Keeper:
             self.starter.start_sidecar(sidecar)
         if self.app.state == parts.WAITING:
             self.loop.after(wait_s, self.starter.wait_is_over)
-        self.watch.schedule_tick()
+        self.watch.begin()
         self.output.preload()
 
     def _failed(self, error: Exception) -> None:
@@ -160,11 +160,11 @@ class Keeper:
                 component.restart_timer = self.loop.after(1.0, self.exits.restarter(component))
         if self.app.state == parts.WAITING:
             self.loop.after(self.plan["agent"].get("wait_s", 0.0), self.starter.wait_is_over)
-        if self.app.process is not None:
+        if self.app.process is not None and self.app.process.ready:
             self.watch.arm_watchdog()
         self.describe()
         self.send_tree()
-        self.watch.schedule_tick()
+        self.watch.begin()
         self.output.preload()
         self.push_state()
 
@@ -219,6 +219,7 @@ class Keeper:
             "agent": plan["agent"],
             "shipper": {**plan["shipper"], "enabled": enabled},
         }
+        self.watch.look_again()
         self.send_tree()
 
     def send_tree(self) -> None:

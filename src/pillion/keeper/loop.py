@@ -74,6 +74,11 @@ class Loop:
         """Call once after a delay."""
         return self.at(time.monotonic() + delay_s, callback)
 
+    def move(self, timer: Timer, due_s: float) -> None:
+        """Give a call that has not been made yet another time, without leaving anything behind: what is moved often stays one timer."""
+        timer.due_s = due_s
+        heapq.heapify(self._timers)
+
     def on_signal(self, number: int, callback: Callable[[int], None]) -> None:
         """Call `callback(number)` from the loop when the signal has come."""
         self._signals[number] = callback

@@ -143,8 +143,8 @@ def default_plan(command: list[str], name: str) -> Plan:
 def _sidecar() -> SidecarPlan:
     return {
         "enabled": True,
-        "heartbeat_s": 1.0,
-        "heartbeat_misses": 5,
+        "heartbeat_s": 10.0,
+        "heartbeat_misses": 2,
         "ready_timeout_s": 10.0,
         "drain_s": 10.0,
         "stop_timeout_s": 5.0,

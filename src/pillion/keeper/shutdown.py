@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from .component import Component
     from .keeper import Keeper
+    from .loop import Timer
     from .wire import Message
 
 # How long the output may take to reach disk and terminal once the app is gone.
@@ -32,6 +33,8 @@ class Shutdown:
         self._code: int | None = None
         self._phase = ""
         self._kill_armed = False
+        # When the app is killed; it may ask for longer.
+        self.deadline: Timer | None = None
 
     def asked(self, number: int, reason: str) -> None:
         """Someone wants us to stop: the app gets that very signal; for TERM with a deadline."""
@@ -76,7 +79,8 @@ class Shutdown:
         keeper.signal_app(signal.SIGCONT)
         if not self._kill_armed:
             self._kill_armed = True
-            keeper.loop.after(keeper.plan["app"]["stop_timeout_s"], self._kill_app)
+            stop_timeout_s = keeper.plan["app"]["stop_timeout_s"]
+            self.deadline = keeper.loop.after(stop_timeout_s, self._kill_app)
 
     def _mark(self, reason: str) -> None:
         if self.begun:
@@ -88,6 +92,7 @@ class Shutdown:
             self._keeper.upgrade.abandon("the instance is stopping")
 
     def _kill_app(self) -> None:
+        self.deadline = None
         process = self._keeper.app.process
         if process is None:
             return

@@ -85,6 +85,8 @@ def dump(keeper: Keeper) -> dict[str, Json]:
             "stopping": keeper.notify.stopping,
             "status": keeper.notify.status,
             "main_pid": keeper.notify.main_pid,
+            "watchdog_s": keeper.notify.watchdog_s,
+            "access": keeper.notify.access,
         },
     }
 
@@ -232,6 +234,10 @@ def _load_notify(said: notify.State, data: dict[str, Json]) -> None:
     said.status = str(data["status"])
     main_pid = data["main_pid"]
     said.main_pid = main_pid if isinstance(main_pid, int) else None
+    # Version 0.1 did not tell these.
+    watchdog_s, access = data.get("watchdog_s"), data.get("access")
+    said.watchdog_s = float(watchdog_s) if isinstance(watchdog_s, (int, float)) else None
+    said.access = access if isinstance(access, str) else said.access
 
 
 def _object(data: dict[str, Json], key: str) -> dict[str, Json]:

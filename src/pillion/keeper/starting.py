@@ -13,6 +13,7 @@ from .app import app_launch
 from .component import Component, Process
 from .handed import hand_over
 from .heart import Heart
+from .heart import sidecar as sidecar_heart
 from .sidecar import sidecar_launch, sidecar_plan
 
 TYPE_CHECKING = False
@@ -77,7 +78,11 @@ class Starter:
             if secrets >= 0:
                 os.close(secrets)
         process = Process(
-            pid, group, Heart(settings["heartbeat_misses"]), wire.Channel(ours), report
+            pid,
+            group,
+            sidecar_heart(settings["heartbeat_s"], settings["heartbeat_misses"]),
+            wire.Channel(ours),
+            report,
         )
         process.promoted = not passive
         if passive:
@@ -149,7 +154,7 @@ class Starter:
         group = self._keeper.groups.create(f"app.{app.generation}")
         self._apply_limits(app, group)
         self._keeper.notify = notify.State()
-        self._keeper.watch.watchdog_beats = 0
+        self._keeper.watch.new_app()
         try:
             pid, report = launch.start(
                 app_launch(
@@ -169,6 +174,7 @@ class Starter:
         app.process = Process(pid, group, Heart(0), None, report)
         app.state = parts.STARTING
         self.watch(app, app.process)
+        self._keeper.watch.look_again()
         self._keeper.send_tree()
         self._keeper.event(
             "started", "app", "start" if app.generation == 1 else "restart", {"pid": pid}
@@ -195,7 +201,6 @@ class Starter:
                 component.state = parts.RUNNING
                 if self._keeper.plan["app"]["ready"] is None:
                     self.app_ready()
-                self._keeper.watch.arm_watchdog()
                 self._keeper.push_state()
             return
         failure = launch.explain(report)
@@ -206,9 +211,10 @@ class Starter:
     def app_ready(self) -> None:
         """Note that the app serves, once."""
         process = self._keeper.app.process
-        if process is None or process.ready:
+        if process is None or process.ready or process.hang is not None:
             return
         process.ready = True
+        self._keeper.watch.arm_watchdog()
         self._keeper.event(
             "ready", "app", "started" if self._keeper.plan["app"]["ready"] is None else "said so"
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from typing import TYPE_CHECKING
 
@@ -27,7 +28,9 @@ if TYPE_CHECKING:
 
 VERSION = 1
 # Not settings: a user has no reason to choose them, and every one has a default in the keeper's own plan.
-HEARTBEAT_MISSES = 5
+HEARTBEAT_MISSES = 2
+# A busy moment is no hang, however short the interval was chosen.
+_PATIENCE_S = 5.0
 READY_TIMEOUT_S = 10.0
 SIDECAR_STOP_TIMEOUT_S = 5.0
 
@@ -138,7 +141,7 @@ def _sidecar(process: Agent | Shipper, *, enabled: bool) -> SidecarPlan:
     return {
         "enabled": enabled,
         "heartbeat_s": process.heartbeat_s,
-        "heartbeat_misses": HEARTBEAT_MISSES,
+        "heartbeat_misses": max(HEARTBEAT_MISSES, math.ceil(_PATIENCE_S / process.heartbeat_s)),
         "ready_timeout_s": READY_TIMEOUT_S,
         "drain_s": process.drain_s,
         "stop_timeout_s": SIDECAR_STOP_TIMEOUT_S,

@@ -29,8 +29,8 @@ class Agent(Record):
     )
     heartbeat_s: float = setting(
         Duration(0.1, 60),
-        "How often the agent shows that it lives. One that misses several is replaced.",
-        default=1.0,
+        "How often the agent shows that it lives. One that misses two is replaced.",
+        default=10.0,
         restart="agent",
     )
     drain_s: float = setting(
@@ -48,8 +48,8 @@ class Shipper(Record):
     )
     heartbeat_s: float = setting(
         Duration(0.1, 60),
-        "How often the shipper shows that it lives. One that misses several is replaced.",
-        default=1.0,
+        "How often the shipper shows that it lives. One that misses two is replaced.",
+        default=10.0,
         restart="shipper",
     )
     drain_s: float = setting(

@@ -1,4 +1,4 @@
-"""Restart policy and heartbeats: numbers in, a decision out."""
+"""Restart policy: numbers in, a decision out."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ from typing import cast
 
 import pytest
 
-from pillion.keeper import heart, restart
-from pillion.keeper.heart import Heart
+from pillion.keeper import restart
 from pillion.keeper.plan import default_plan
 from pillion.keeper.restart import DONE, FAILED, RESTART, SIDECAR_POLICY, backoff_s, decide
 from pillion.lifecycle.plan import keeper_plan
@@ -91,27 +90,6 @@ def test_the_sidecar_backs_off_while_it_dies_at_its_start() -> None:
         failures = decision.failures
         delays.append(decision.delay_s)
     assert delays == pytest.approx([0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 5.0, 5.0])
-
-
-def test_a_heart_is_aborted_once_and_then_killed() -> None:
-    one = Heart(limit=3)
-    assert [one.tick() for _ in range(8)] == [
-        heart.BEATS,
-        heart.BEATS,
-        heart.BEATS,
-        heart.ABORT,
-        heart.BEATS,
-        heart.KILL,
-        heart.KILL,
-        heart.KILL,
-    ]
-
-
-def test_a_beat_begins_the_count_anew() -> None:
-    one = Heart(limit=1)
-    for _ in range(10):
-        assert one.tick() == heart.BEATS
-        one.beat()
 
 
 def test_without_settings_the_plan_is_that_of_settings_with_the_same_command_and_name() -> None:

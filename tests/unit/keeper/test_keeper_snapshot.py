@@ -85,7 +85,7 @@ def process(channel: Channel | None) -> Process:
     one = Process(
         os.getpid(),
         Group("/v2/app.1", {"memory": "/v1/app.1"}, v2_controls=False),
-        Heart(5, 2),
+        Heart(5, 2, tick_s=2.5, first_s=12.5),
         channel,
         -1,
     )
@@ -200,7 +200,7 @@ def needed(path: tuple[str, ...]) -> bool:
     # Read with a default, or for people alone.
     return (
         (
-            path[-1] not in {"version", "start_ticks"}
+            path[-1] not in {"version", "start_ticks", "heart_s", "watchdog_s", "access"}
             # A keeper before there were any hands on none.
             and "app_variables" not in path
             and not ({"limits", "last_exit", "stats", "group"} & set(path[:-1]))
