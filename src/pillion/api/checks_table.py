@@ -28,7 +28,7 @@ def _word(word: str, handler: object, summary: str) -> Route:
         description=f"{_TELLING} The body may have an `output`.",
         answers=_TOLD,
         body=checks.Said,
-        refusals=(404, 409, 415, 422, 501),
+        refusals=(404, 409, 415, 422, 501, 503),
     )
 
 

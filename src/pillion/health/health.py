@@ -156,13 +156,13 @@ class Health:
         await self._registered()
 
     def tell(self, name: str, verdict: Verdict, output: str) -> None:
-        """Take what somebody says of a ttl check. Raises `RefusedError`: 404 for none, 409 for another sort."""
+        """Take what somebody says of a ttl check. Raises `RefusedError`: 404 for none, 409 for another sort, 503."""
+        self._register.admit(self._enabled)
         self._register.need_ttl(name, self._board.entries.get(name))
         result = Result(verdict, clip(output))
         changes = self._board.tell(name, result, self._runner.now())
         self._changed(changes)
-        if self._enabled:
-            self._runner.kick()
+        self._runner.kick()
 
     def stats(self) -> Stats:
         """What is counted, for metrics."""

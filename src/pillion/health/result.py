@@ -36,13 +36,13 @@ def clip(said: str | bytes, limit: int = OUTPUT_BYTES) -> str:
 
     Line ends and tabs stay; other control characters are replaced as well: a journal is read on terminals.
     """
-    text = said[: limit * 2].decode(errors="replace") if isinstance(said, bytes) else said
-    longer = len(text) > limit or len(said) > limit * 2
-    # A lone surrogate (from JSON, say) is no text that could be encoded.
-    raw = text[: limit + 1].strip().encode(errors="replace")
-    if len(raw) > limit or longer:
-        raw = raw[: limit - len(_CUT.encode())]
-        text = raw.decode(errors="ignore") + _CUT
-    else:
-        text = raw.decode()
-    return "".join(c if c.isprintable() or c in "\n\t" else "\ufffd" for c in text)[:limit]
+    longer = len(said) > limit * 4
+    text = said[: limit * 4]
+    if isinstance(text, bytes):
+        text = text.decode(errors="replace")
+    text = "".join(c if c.isprintable() or c in "\n\t" else "\ufffd" for c in text.strip())
+    # Lone surrogates (JSON can hold them) are not printable, so that this cannot fail.
+    raw = text.encode()
+    if not longer and len(raw) <= limit:
+        return text
+    return raw[: limit - len(_CUT.encode())].decode(errors="ignore") + _CUT
