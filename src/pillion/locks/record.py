@@ -75,7 +75,7 @@ _encoder = msgspec.json.Encoder()
 
 def is_name(name: str) -> bool:
     """Whether a lock or an election may have this name."""
-    return _NAME.match(name) is not None
+    return _NAME.fullmatch(name) is not None
 
 
 def encode(record: Record) -> bytes:
