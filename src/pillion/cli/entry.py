@@ -114,9 +114,8 @@ def _keep(verb: str, words: list[str]) -> int:
 
 
 def _plain_plan(arguments: _Arguments) -> tuple[Plan, str]:
-    import json
-
     from pillion.keeper import places, plan
+    from pillion.keeper.lean import json
 
     if not arguments.command:
         raise _Usage(
@@ -133,7 +132,7 @@ def _plain_plan(arguments: _Arguments) -> tuple[Plan, str]:
 
 def _read_settings(path: str | None, overrides: list[str]) -> tuple[Plan, str] | int:
     """Parse in a child. Returns the plan and settings.json, or the exit code when the child has printed what is wrong."""
-    import json
+    from pillion.keeper.lean import json
 
     read, write = os.pipe()
     pid = os.fork()
@@ -154,9 +153,8 @@ def _read_settings(path: str | None, overrides: list[str]) -> tuple[Plan, str] |
 def _tell_plan(path: str | None, overrides: list[str], write: int) -> NoReturn:
     code = 1
     try:
-        import json
-
         from pillion.cli.plan import read_plan
+        from pillion.keeper.lean import json
 
         message = json.dumps(read_plan(path, overrides))
         with open(write, "wb") as pipe:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-import signal
 
 from . import places
 from .launch import Launch, lookup_ids
+from .lean import signal_number
 from .tree import MARK, ROLE_MARK
 
 TYPE_CHECKING = False
@@ -133,6 +133,6 @@ def app_launch(
     )
 
 
-def stop_signal(name: str) -> signal.Signals:
+def stop_signal(name: str) -> int:
     """Return the signal of a name like TERM or SIGTERM. Raises KeyError."""
-    return signal.Signals[name if name.startswith("SIG") else f"SIG{name}"]
+    return signal_number(name)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import resource
-import signal
 
 from . import cgroups
 from . import component as parts
 from .app import checked_variables, stop_signal
+from .lean import signal
 from .reply import Refused, Reply
 from .upgrade import Upgrade
 from .watchdog_calls import WatchdogCalls

@@ -6,9 +6,9 @@ cgroups(7); kernel documentation cgroup-v2 and cgroup-v1/memory.
 from __future__ import annotations
 
 import os
-import signal
 
 from .hierarchies import SAMPLING, V1, V2, Hierarchies
+from .lean import signal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

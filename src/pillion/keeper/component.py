@@ -143,7 +143,7 @@ def dump_process(process: Process) -> dict[str, Json]:
 
 def load_process(data: dict[str, Json]) -> Process:
     """Return the process that `dump_process` described."""
-    import socket
+    from .lean import socket
 
     group, heart, fd = data["group"], data["heart"], data["channel"]
     assert isinstance(group, dict)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 import time
 
 from . import component as parts
 from . import posix, restart, tree
 from .app import stop_signal
+from .lean import signal, signal_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -324,15 +324,8 @@ class Exits:
 
 
 def _last_exit(code: int) -> dict[str, Json]:
-    return {"code": code} if code >= 0 else {"signal": _signal_name(-code)}
+    return {"code": code} if code >= 0 else {"signal": signal_name(-code)}
 
 
 def _in_words(code: int) -> str:
-    return f"code {code}" if code >= 0 else f"signal {_signal_name(-code)}"
-
-
-def _signal_name(number: int) -> str:
-    try:
-        return signal.Signals(number).name.removeprefix("SIG")
-    except ValueError:
-        return str(number)
+    return f"code {code}" if code >= 0 else f"signal {signal_name(-code)}"

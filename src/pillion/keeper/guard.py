@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import os
-import signal
 import time
 
 from . import places, tree
 from .cgroups import Group, remove_tree
+from .lean import json, signal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

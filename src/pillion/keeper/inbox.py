@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import signal
-import socket
 import time
 
 from . import component as parts
 from . import notify, tree, wire
+from .lean import signal, socket
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

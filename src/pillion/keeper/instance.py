@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import errno
-import json
 import os
-import socket
 import stat
 import sys
 import time
 
 from . import cgroups, notify, places, posix, tree
 from .launch import Failure
+from .lean import json, socket
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import fcntl
 import os
-import socket
 import stat
 import sys
 import termios
 import time
 
+from .lean import socket
 from .ring import BLOCK
 from .streams import MESSAGE_BYTES
 

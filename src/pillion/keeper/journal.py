@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
+
+from .lean import json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

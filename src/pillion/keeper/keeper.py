@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 
 from . import component as parts
@@ -16,6 +15,7 @@ from .drain import Drain
 from .exits import Exits
 from .inbox import Inbox
 from .journal import timestamp
+from .lean import signal, signal_name
 from .loop import Loop
 from .output import ScribeProcess, Stream, journal_of
 from .shutdown import Shutdown
@@ -255,7 +255,7 @@ class Keeper:
         self.journal.event(kind, component, reason, data)
 
     def _on_signal(self, number: int) -> None:
-        name = signal.Signals(number).name.removeprefix("SIG")
+        name = signal_name(number)
         if number in _STOPPING:
             self.shutdown.asked(number, f"{name} received")
         else:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import resource
-import signal
 import sys
 
 from . import posix
+from .lean import signal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -7,7 +7,8 @@ sense is passed over, and no descriptor that comes along is kept.
 from __future__ import annotations
 
 import os
-import socket
+
+from .lean import socket
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import fcntl
 import os
-import signal
-import socket
 import sys
 
 from . import launch, ring, wire
 from .journal import Journal
+from .lean import signal, socket
 from .streams import API, EVENTS, SAID, STDERR, STDOUT, STREAMS
 
 TYPE_CHECKING = False

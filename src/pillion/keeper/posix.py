@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
+
+from .lean import open_libc
 
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 
-_libc = ctypes.CDLL(None, use_errno=True)
+_prctl = open_libc()
 
 
 def prctl(option: int, value: int) -> None:
     """Call prctl(2) with one argument. Raises OSError."""
-    if _libc.prctl(option, ctypes.c_ulong(value), 0, 0, 0) != 0:
-        errno = ctypes.get_errno()
+    errno = _prctl(option, value)
+    if errno:
         raise OSError(errno, os.strerror(errno))
 
 

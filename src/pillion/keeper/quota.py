@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import os
 
 from .chunks import segment_offset
+from .lean import json
 from .ring import DROP_OLDEST
 from .spool import segment_end
 

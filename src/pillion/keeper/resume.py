@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import gc
-import json
 import os
-import signal
-import socket
 import sys
 
 from pillion import __version__
 
 from . import snapshot
+from .lean import json, signal, socket
 from .wire import Channel
 
 TYPE_CHECKING = False

@@ -80,9 +80,8 @@ def _hold_standard_descriptors() -> None:
 
 
 def _run_facts(plan: Plan, instance: Instance) -> str:
-    import json
-
     from .journal import timestamp
+    from .lean import json
 
     return json.dumps(
         {

@@ -9,11 +9,11 @@ from __future__ import annotations
 import _thread
 import os
 import select
-import signal
 import time
 
 from . import guard, posix
 from .intake import Input
+from .lean import signal
 from .mirror import Mirror, open_target
 from .mirrorer import Mirrorer
 from .quota import Quota
@@ -25,9 +25,8 @@ from .writer import Spooler, StreamWriter
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import socket
-
     from .intake import Pipe
+    from .lean import socket
     from .plan import LogsPlan
     from .wire import Message
 

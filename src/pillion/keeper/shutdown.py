@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import signal
-
 from . import component as parts
 from . import tree
 from .app import stop_signal
+from .lean import signal
 from .sidecar import sidecar_plan
 
 TYPE_CHECKING = False

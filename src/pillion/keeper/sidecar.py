@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import os
-import signal
 import sys
 
 from .handed import HANDED, secret_names
 from .launch import Launch
+from .lean import json, signal
 from .streams import API
 from .tree import MARK, ROLE_MARK
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import socket
-
     from .cgroups import Group
     from .component import Component
     from .instance import Instance
+    from .lean import socket
     from .output import Stream
     from .plan import Plan, SidecarPlan
     from .wire import Message

@@ -6,7 +6,6 @@ Descriptors go by number, since execve(2) keeps them; everything else is plain d
 from __future__ import annotations
 
 import os
-import socket
 
 from .app import checked_variables
 from .attach import Adopted
@@ -14,6 +13,7 @@ from .cgroups import Groups
 from .component import Component, dump_process, load_process
 from .instance import Instance
 from .keeper import Keeper
+from .lean import socket
 from .output import Stream, open_stream
 from .streams import API
 from .wire import Channel

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 import time
 
@@ -14,14 +13,14 @@ from .component import Component, Process
 from .handed import hand_over
 from .heart import Heart
 from .heart import sidecar as sidecar_heart
+from .lean import signal
 from .sidecar import sidecar_launch, sidecar_plan
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import socket
-
     from .attach import Adopted
     from .keeper import Keeper
+    from .lean import socket
 
 
 class Starter:

@@ -6,12 +6,11 @@ execve, and the new version takes over; when it cannot, it executes the old one 
 
 from __future__ import annotations
 
-import json
 import os
-import signal
 import sys
 
 from . import launch
+from .lean import json, signal
 from .sidecar import running_paths
 
 TYPE_CHECKING = False

@@ -6,8 +6,9 @@ Every process of an app inherits `PILLION_RUN`; that is how a double-forked gran
 from __future__ import annotations
 
 import os
-import signal
 import time
+
+from .lean import signal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -5,10 +5,8 @@ What is not ready in time, or dies before it is promoted, is ended, and the old 
 
 from __future__ import annotations
 
-import signal
-import socket
-
 from . import component as parts
+from .lean import signal, socket
 from .sidecar import sidecar_plan
 
 TYPE_CHECKING = False

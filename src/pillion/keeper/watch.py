@@ -6,12 +6,12 @@ One timer serves them all, and it is set to what is due next: who beats in time 
 from __future__ import annotations
 
 import os
-import signal
 import time
 
 from . import heart as hearts
 from . import notify, posix, sampling, tree
 from .hierarchies import SAMPLING
+from .lean import signal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

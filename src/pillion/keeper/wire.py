@@ -5,11 +5,11 @@ The messages themselves are set down in ARCHITECTURE.md, "The wire between keepe
 
 from __future__ import annotations
 
-import json
 import os
-import socket
 import sys
 from collections import deque
+
+from .lean import json, socket
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

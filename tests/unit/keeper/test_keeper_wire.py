@@ -42,8 +42,8 @@ def fill(channel: Channel) -> int:
 def test_both_ends_close_on_exec() -> None:
     ours, theirs = wire.pair()
     with ours, theirs:
-        assert not ours.get_inheritable()
-        assert not theirs.get_inheritable()
+        assert not os.get_inheritable(ours.fileno())
+        assert not os.get_inheritable(theirs.fileno())
 
 
 def test_messages_arrive_in_order(pair: Pair) -> None:
