@@ -1,4 +1,4 @@
-"""The C halves of four standard modules under their own names: `json`, `signal`, `socket`, and a door to libc.
+"""The C halves of standard modules under their own names: `deque`, `json`, `signal`, `socket`, and a door to libc.
 
 Their Python halves import `enum` and `re`, which cost a lean start more than all of the keeper's own code. The C
 halves are CPython's and no promise of the language, so each falls back to the whole module where it is not as expected.
@@ -11,8 +11,13 @@ if TYPE_CHECKING:
     import json as json  # a re-export
     import signal as signal
     import socket as socket
+    from collections import deque as deque
     from collections.abc import Callable
 else:
+    try:
+        from _collections import deque
+    except ImportError:
+        from collections import deque
     try:
         from .lean_json import json
     except ImportError:
@@ -89,4 +94,4 @@ def open_libc() -> Callable[[int, int], int]:
         return _whole_libc()
 
 
-__all__ = ["json", "open_libc", "signal", "signal_name", "signal_number", "socket"]
+__all__ = ["deque", "json", "open_libc", "signal", "signal_name", "signal_number", "socket"]

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections import deque
 
-from .lean import json, socket
+from .lean import deque, json, socket
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

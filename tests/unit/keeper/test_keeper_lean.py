@@ -11,7 +11,7 @@ SRC = os.path.join(os.path.dirname(__file__), "..", "..", "..", "src")
 UNWANTED = {
     "typing", "dataclasses", "asyncio", "threading", "subprocess", "shutil", "inspect", "argparse", "logging", "tempfile", "random",
     "tomllib", "contextlib", "msgspec", "uvloop", "pillion.settings", "pillion.cli.main",
-    "enum", "re", "signal", "socket", "selectors", "json", "ctypes", "functools",
+    "enum", "re", "signal", "socket", "selectors", "json", "ctypes", "functools", "collections",
 }  # fmt: skip
 
 
