@@ -20,6 +20,7 @@ from pillion.api.route import (
 )
 from pillion.api.secrets_table import ROUTES as SECRETS
 from pillion.api.services_table import ROUTES as SERVICES
+from pillion.api.watchdog_table import ROUTES as WATCHDOG
 from pillion.lifecycle.limits import LimitsChange
 from pillion.lifecycle.readiness import Readiness
 from pillion.lifecycle.reload import ReloadAnswer
@@ -252,4 +253,5 @@ ROUTES: tuple[Route, ...] = (
     *CONFIG,
     *LOCKS,
     *SERVICES,
+    *WATCHDOG,
 )

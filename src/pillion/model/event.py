@@ -18,6 +18,7 @@ KINDS = (
     "killed",
     "out-of-memory",
     "hung",
+    "notify-refused",
     "healthy",
     "unhealthy",
     "registered",

@@ -15,6 +15,7 @@ from pillion.processes.agent_part import Part
 from pillion.processes.agent_readiness import AppProbe
 from pillion.processes.agent_secrets import SecretsPart
 from pillion.processes.agent_store import StorePart
+from pillion.processes.agent_watchdog import WatchdogPart
 
 if TYPE_CHECKING:
     from pillion.base.neighbours import Neighbours
@@ -54,4 +55,5 @@ def make_parts(outfit: Outfit) -> tuple[Part, ...]:
         AppProbe(outfit.control, outfit.settings.app, outfit.tasks),
         PostedLogs(outfit),
         EnvironmentFacts(outfit),
+        WatchdogPart(outfit),
     )
