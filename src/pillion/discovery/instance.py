@@ -19,7 +19,7 @@ STATUSES = (PASSING, WARNING, CRITICAL)
 USABLE = frozenset({PASSING, WARNING})
 """What a reader gets who does not ask for anything else."""
 
-NAME_PATTERN = "^[A-Za-z0-9][A-Za-z0-9._-]*$"
+NAME_PATTERN = "^[A-Za-z0-9_][A-Za-z0-9._-]*$"
 NAME_CHARACTERS = 128
 RECORD_BYTES = 16 * 1024
 
@@ -28,7 +28,7 @@ Name: TypeAlias = Annotated[str, Meta(pattern=NAME_PATTERN, max_length=NAME_CHAR
 Address: TypeAlias = Annotated[
     str,
     Meta(
-        pattern="^[A-Za-z0-9][A-Za-z0-9.-]*$|^[0-9A-Fa-f:.]+$",
+        pattern="^[A-Za-z0-9_][A-Za-z0-9._-]*$|^[0-9A-Fa-f:.]+$",
         max_length=253,
         description="An IP address or a host name.",
     ),
@@ -129,9 +129,8 @@ def is_name(text: str) -> bool:
     characters = text.replace(".", "").replace("_", "").replace("-", "")
     return (
         0 < len(text) <= NAME_CHARACTERS
-        and text[0] not in "._-"
-        and characters.isascii()
-        and characters.isalnum()
+        and text[0] not in ".-"
+        and (not characters or (characters.isascii() and characters.isalnum()))
     )
 
 
