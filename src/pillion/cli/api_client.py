@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
@@ -10,10 +10,20 @@ from pillion.errors import RefusedError, UnreachableError
 from pillion.http.blocking import BlockingClient, BlockingError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
+
+    from pillion.http.codec import Headers
 
 # For the agent to begin an answer that then goes on for as long as it likes.
 _FIRST_BYTE_S = 10.0
+
+
+class Answer(NamedTuple):
+    """What the agent said: status, header fields, body."""
+
+    status: int
+    headers: Headers
+    body: bytes
 
 
 class _Problem(msgspec.Struct):
@@ -49,24 +59,45 @@ def request(
     `timeout_s` bounds each wait for the agent, in seconds. Raises `RefusedError` for a problem (its detail
     lists what the problem lists), `UnreachableError` when nobody answers in time.
     """
+    return exchange(socket_path, method, path, body, timeout_s=timeout_s, also=also).body
+
+
+def exchange(
+    socket_path: str,
+    method: str,
+    path: str,
+    body: bytes | None,
+    *,
+    timeout_s: float,
+    fields: Sequence[tuple[bytes, bytes]] = (),
+    also: frozenset[int] = frozenset(),
+) -> Answer:
+    """Like `request`, with header fields in both directions."""
     with BlockingClient.unix(socket_path, timeout_s) as client:
         try:
-            with client.request(method, path, _fields(body), body) as answer:
+            with client.request(method, path, [*_fields(body), *fields], body) as answer:
                 data = answer.read()
         except BlockingError as error:
             raise UnreachableError(f"{error}; `pillion status` lists what runs") from error
     if answer.status >= 400 and answer.status not in also:
         raise _refused(answer.status, data)
-    return data
+    return Answer(answer.status, answer.headers, data)
 
 
-def lines(socket_path: str, path: str, *, follow: bool) -> Iterator[bytes]:
-    """The lines of an NDJSON answer as they come, without their line feeds.
+def lines(
+    socket_path: str,
+    path: str,
+    *,
+    follow: bool,
+    accept: bytes = b"application/x-ndjson",
+    more: Sequence[tuple[bytes, bytes]] = (),
+) -> Iterator[bytes]:
+    """The lines of an answer of the kind `accept` as they come, without their line feeds; `more` are fields of the request.
 
     Ends when the agent ends the answer, which it does when it is replaced. Raises as `request` does.
     """
     # A stream that follows may be silent for ever: only its head is waited for with a bound.
-    fields = [(b"accept", b"application/x-ndjson")]
+    fields = [(b"accept", accept), *more]
     with BlockingClient.unix(socket_path, None if follow else _FIRST_BYTE_S) as client:
         try:
             with client.request("GET", path, fields) as answer:

@@ -70,6 +70,7 @@ COMMANDS = (
         "list services and their instances, or register one by hand",
     ),
     Command("resolve", "pillion.cli.resolve", "print where a service is to be found"),
+    Command("config", "pillion.cli.config", "read and write the configuration"),
     Command("api", "pillion.cli.api", "print the API's OpenAPI document"),
     Command("completion", "pillion.cli.completion", "print the completion for bash, zsh or fish"),
 )
