@@ -12,6 +12,7 @@ from pillion.processes.agent_health import HealthPart
 from pillion.processes.agent_intake import PostedLogs
 from pillion.processes.agent_locks import LocksPart
 from pillion.processes.agent_part import Part
+from pillion.processes.agent_projection import ProjectionPart
 from pillion.processes.agent_readiness import AppProbe
 from pillion.processes.agent_secrets import SecretsPart
 from pillion.processes.agent_store import StorePart
@@ -43,11 +44,13 @@ class Neighbourhood(Part):
 def make_parts(outfit: Outfit) -> tuple[Part, ...]:
     """Every part of the agent."""
     store = StorePart(outfit)
+    config = ConfigPart(outfit, store.store)
     health = HealthPart(outfit)
     return (
         Neighbourhood(outfit.neighbours),
         store,
-        ConfigPart(outfit, store.store),
+        config,
+        ProjectionPart(outfit, config.config),
         SecretsPart(outfit),
         LocksPart(outfit, store.store),
         health,

@@ -187,10 +187,8 @@ class ProjectionPart(Part):
         try:
             value = wanted(file, self._values)
             if value is None:
-                self._failed(
-                    file.path,
-                    f"cannot write {file.path}: {file.key or file.prefix} has no value; it is left as it is",
-                )
+                why = f"{file.key} has no value" if file.key else f"no key is below {file.prefix}"
+                self._failed(file.path, f"cannot write {file.path}: {why}; it is left as it is")
                 return True
             await self._put(file, value)
         except ProjectionError as error:
