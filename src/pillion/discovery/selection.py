@@ -37,7 +37,13 @@ class Selection:
     ) -> list[ServiceInstance]:
         """Those that match: the zone `own_zone` first, then by status from passing on, then by id."""
         found = [one for one in instances if self.matches(one)]
-        found.sort(key=lambda one: (one.zone != own_zone, _RANKS[one.status], one.id))
+        found.sort(
+            key=lambda one: (
+                bool(own_zone) and one.zone != own_zone,
+                _RANKS[one.status],
+                one.id,
+            )
+        )
         return found
 
 
