@@ -30,8 +30,8 @@ MOST_WATCHERS = 20_000
 _MOST_QUEUED = 512
 _MOST_QUEUED_BYTES = 4 << 20
 _BATCH = 256
-# How far a watcher whose keys do not change may lag behind before it is told how far the store is.
-_LAG = 128
+# How far a watcher whose keys do not change may lag behind before it is told how far the store is; less where less history is kept.
+_MOST_LAG = 128
 # A watcher whose store is away is told when it is back; this is for what nobody can tell.
 _AGAIN_S = 5.0
 
@@ -70,7 +70,7 @@ class _Watcher:
         self.queue: deque[Changes] = deque()
         self.wake = asyncio.Event()
 
-    def add(self, batch: Batch) -> bool:
+    def add(self, batch: Batch, lag: int) -> bool:
         """Queue what is new for it; False when it is too slow, and must read for itself."""
         changes = tuple(
             change
@@ -80,7 +80,7 @@ class _Watcher:
         if batch.revision <= self.queued:
             return True
         self.queued = batch.revision
-        if not changes and batch.revision - self.seen < _LAG:
+        if not changes and batch.revision - self.seen < lag:
             return True
         self.queued_bytes += _bytes_of(changes)
         if len(self.queue) >= _MOST_QUEUED or self.queued_bytes > _MOST_QUEUED_BYTES:
@@ -97,6 +97,9 @@ class _Watcher:
         return changes
 
     def fall_back(self) -> None:
+        if not self.queue:
+            # Nothing of what was looked through concerned it.
+            self.seen = self.queued
         self.queue.clear()
         self.queued_bytes = 0
         self.queued = self.seen
@@ -105,10 +108,14 @@ class _Watcher:
 
 
 class Feed:
-    """The watchers of one engine. `slow` counts how often one had to read for itself because it was too slow."""
+    """The watchers of one engine, whose history goes back for `revisions` writes.
 
-    def __init__(self, source: Source, tasks: RootTasks) -> None:
+    `slow` counts how often a watcher had to read for itself because it was too slow.
+    """
+
+    def __init__(self, source: Source, tasks: RootTasks, *, revisions: int) -> None:
         self._source = source
+        self._lag = max(1, min(_MOST_LAG, revisions // 4))
         self._tasks = tasks
         self._watchers: set[_Watcher] = set()
         self._position = 0
@@ -156,7 +163,7 @@ class Feed:
         if (
             key is not None
             and revision == self._accounted + 1
-            and revision - self._position < _LAG
+            and revision - self._position < self._lag
             and not any(key.startswith(watcher.prefixes) for watcher in self._watchers)
         ):
             self._accounted = revision
@@ -237,7 +244,7 @@ class Feed:
         self._position = batch.revision
         self._accounted = max(self._accounted, batch.revision)
         for watcher in self._watchers:
-            if watcher.live and not watcher.add(batch):
+            if watcher.live and not watcher.add(batch, self._lag):
                 self.slow += 1
         return batch.more
 

@@ -92,7 +92,7 @@ class SqliteStore:
         self._recovery = Recovery(self._try_again)
         self._sessions = Sessions(neighbours, self._session_gone)
         self._leases = Leases(self, self._sessions, tasks)
-        self._feed = Feed(self, tasks)
+        self._feed = Feed(self, tasks, revisions=options.revisions)
         self._state: State | None = None
         self._started = False
         self._closed = False
@@ -271,7 +271,8 @@ class SqliteStore:
         state, before = self._batches.state, self._state
         if state != before:
             self._state = state
-            self._stands(state, came_back=state.readable and not (before and before.readable))
+            same = before and before.readable and before.generation == state.generation
+            self._stands(state, came_back=state.readable and not same)
         elif not (state.readable and state.writable):
             self._stands(state, came_back=False)
         if written:
