@@ -6,10 +6,10 @@ Its restart is then a matter of the usual policy. Every step has a bound, and th
 from __future__ import annotations
 
 import os
-import signal
 import time
 
 from . import hang_report, tree
+from .lean import signal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -6,12 +6,11 @@ bounded: processes, threads, bytes, and the reports that are kept.
 
 from __future__ import annotations
 
-import json
 import os
-import signal
 
 from . import launch, posix
 from .journal import timestamp
+from .lean import json, signal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -38,7 +38,9 @@ _SIGNALS = {
     and not name.startswith("SIG_")
     and name not in ("SIGRTMIN", "SIGRTMAX")
 }
-_NAMES = {number: name for name, number in reversed(_SIGNALS.items())}
+# The names of old for what signal(7) calls ABRT and CHLD.
+_SYNONYMS = ("IOT", "CLD")
+_NAMES = {n: name for name, n in reversed(_SIGNALS.items()) if name not in _SYNONYMS}
 
 
 def signal_number(name: str) -> int:
