@@ -13,11 +13,12 @@ if TYPE_CHECKING:
 
 
 class Board:
-    """`revision` is how far it has come; 0 as long as there was no snapshot."""
+    """`revision` is how far it has come; `is_loaded` turns true with the first snapshot (an empty store is at revision 0)."""
 
     def __init__(self) -> None:
         self._queues: dict[str, dict[str, Holding]] = {}
         self.revision = 0
+        self.is_loaded = False
 
     def reset(self, revision: int, entries: Iterable[Entry]) -> None:
         """Begin anew from a snapshot."""
@@ -27,11 +28,13 @@ class Board:
             if holding is not None:
                 self._queues.setdefault(holding.subject, {})[holding.id] = holding
         self.revision = revision
+        self.is_loaded = True
 
     def forget(self) -> None:
         """Nobody tells us of changes any more."""
         self._queues = {}
         self.revision = 0
+        self.is_loaded = False
 
     def apply(self, revision: int, changes: Iterable[Change]) -> set[str]:
         """Take in the changes up to `revision`; returns the subjects that they touch."""

@@ -223,7 +223,7 @@ class Locks:
         known: tuple[int, int] | None = None
         try:
             while not self._ending:
-                if self.board.revision:
+                if self.board.is_loaded:
                     holding = self.board.first(subject)
                     now = (0, 0) if holding is None else (holding.token, holding.revision)
                     is_news = now != known and (known is not None or now[0] != token)
@@ -374,7 +374,6 @@ class Locks:
     def _finished(self, claim: Claim) -> None:
         assert claim.end is not None
         self._lives.forget(claim.key)
-        self._following.leave()
         answer = self._answers.get(claim)
         is_waiting = answer is not None and not answer.done()
         if answer is not None and is_waiting:
@@ -385,6 +384,8 @@ class Locks:
             self.waits_over += 1
         if claim.store_lease and claim.end not in _NOT_OURS:
             self._start(f"leave {claim.subject}", self._keys.take_away(claim))
+        # Last: with nobody left, the board forgets what the answer tells.
+        self._following.leave()
 
     def _why_not(self, claim: Claim, end: End) -> PillionError:
         if end is End.TIMED_OUT:
