@@ -1,7 +1,7 @@
-"""A small shop of three services in three languages, each with its sidecar, none of them knowing about it.
+"""A small shop of three services in three languages, each with its sidecar, and none with a library of it.
 
-`make demo` starts them, lets customers in, shows status and logs until Ctrl-C (or for DEMO_SECONDS), kills an agent on the way, upgrades
-a sidecar, and at the end proves that every request was answered, and that the line about it is in the logs and has reached the receiver.
+`make demo` starts them, lets customers in, shows status, services, health and logs until Ctrl-C (or for DEMO_SECONDS), changes a price
+in the configuration, kills an agent on the way, upgrades a sidecar, and at the end proves that every request was answered, and that the line about it is in the logs and has reached the receiver.
 """
 
 import os
@@ -63,7 +63,12 @@ def _services(base: Path, receiver: str) -> list[Service]:
     billing, orders, storefront = _free_ports(3)
     ship = {"telemetry.otlp": receiver, "telemetry.protocol": "http/json", "telemetry.batch.wait": "500ms"}
     return [
-        Service("billing", billing, base, {"app.ready.tcp": str(billing), **ship}),
+        Service(
+            "billing",
+            billing,
+            base,
+            {"app.ready.tcp": str(billing), "health.checks.port.tcp": f"127.0.0.1:{billing}", **ship},
+        ),
         Service("orders", orders, base, {"app.env.BILLING_URL": f"http://127.0.0.1:{billing}", **ship}),
         Service("storefront", storefront, base, {"app.env.ORDERS_URL": f"http://127.0.0.1:{orders}", **ship}),
     ]
@@ -87,16 +92,16 @@ def _open(services: list[Service]) -> None:
 
 
 def _play(services: list[Service], traffic: Traffic, collector: Collector, end: threading.Event, seconds: float) -> None:
-    """Status and logs in rounds; the kill after the first round, the upgrade after the second."""
+    """Status and logs in rounds; after the first one a new price, then the kill, then the upgrade."""
     began = time.monotonic()
-    round_s = min(_ROUND_S, seconds / 4) if seconds else _ROUND_S
-    acts = [_kill_the_agent, _upgrade]
+    round_s = min(_ROUND_S, seconds / 5) if seconds else _ROUND_S
+    acts = [_change_a_price, _kill_the_agent, _upgrade]
     while not end.wait(round_s):
         for service in services:
             service.expect_alive()
         _show(services, traffic, collector)
         if acts:
-            acts.pop(0)(services[-1], traffic)
+            acts.pop(0)(services, traffic)
         elif seconds and time.monotonic() - began >= seconds:
             return
 
@@ -105,6 +110,9 @@ def _show(services: list[Service], traffic: Traffic, collector: Collector) -> No
     for service in services:
         _title(shown("status", "--instance", service.name))
         _print(_done(service, "status"))
+    for words in (("services",), ("health",)):
+        _title(shown(*words, "--instance", services[-1].name))
+        _print(_done(services[-1], *words))
     for service in services:
         _title(shown("logs", "--instance", service.name, "-n", "4"))
         _print(_done(service, "logs", "-n", "4"))
@@ -114,7 +122,25 @@ def _show(services: list[Service], traffic: Traffic, collector: Collector) -> No
     print(f"log records at the receiver: {shipped or 'none yet'}", flush=True)
 
 
-def _kill_the_agent(service: Service, traffic: Traffic) -> None:
+def _change_a_price(services: list[Service], traffic: Traffic) -> None:
+    """The orders service reads its prices from the configuration: a new one holds from the next order on."""
+    orders = next(service for service in services if service.name == "orders")
+    for words in (("config", "set", "prices/kettle", "2990"), ("config", "history", "prices/kettle")):
+        _title(shown(*words, "--instance", orders.name))
+        _print(_done(orders, *words))
+    line = "kettle for 29.90"
+    _title(shown("logs", "--instance", orders.name, "--grep", line, "-n", "1"))
+    deadline = time.monotonic() + 15
+    while not (found := _done(orders, "logs", "--grep", line, "-n", "1")).stdout:
+        if time.monotonic() > deadline:
+            raise DemoFailed("no kettle was sold for 29.90 within 15 s of its new price")
+        time.sleep(0.1)
+    _print(found)
+    _expect_no_failures(traffic)
+
+
+def _kill_the_agent(services: list[Service], traffic: Traffic) -> None:
+    service = services[-1]
     app, agent = service.component("app"), service.component("agent")
     _title(f"kill -KILL {agent['pid']}    # the agent of {service.name}, while customers buy")
     os.kill(int(str(agent["pid"])), signal.SIGKILL)
@@ -127,7 +153,8 @@ def _kill_the_agent(service: Service, traffic: Traffic) -> None:
     _expect_untouched(service, app, traffic)
 
 
-def _upgrade(service: Service, traffic: Traffic) -> None:
+def _upgrade(services: list[Service], traffic: Traffic) -> None:
+    service = services[-1]
     app, agent, shipper = (service.component(name) for name in ("app", "agent", "shipper"))
     _title(shown("upgrade", "--instance", service.name))
     _print(_done(service, "upgrade"))

@@ -24,6 +24,7 @@ def test_the_demo_runs_by_itself_and_ends_well() -> None:
     assert (done.returncode, done.stderr) == (0, ""), f"{done.stderr}\n{done.stdout[-4000:]}"
     for promised in (
         "storefront itself did not notice",
+        "kettle for 29.90",
         "$ pillion upgrade --instance storefront",
         "0 failed",
         "storefront ended with code 0\norders ended with code 0\nbilling ended with code 0\n",

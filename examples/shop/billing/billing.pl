@@ -4,6 +4,7 @@
 use strict;
 use warnings;
 use IO::Socket::INET;
+use Socket qw(AF_UNIX SOCK_DGRAM pack_sockaddr_un);
 use POSIX qw(strftime);
 
 $| = 1;
@@ -72,6 +73,16 @@ sub serve {
     return answer($client, 200, 'OK', "{\"charged\":$cents}\n");
 }
 
+# A heartbeat by the sd_notify protocol: a datagram to the socket that NOTIFY_SOCKET names.
+my $next_beat = 0;
+sub beat {
+    return unless $ENV{NOTIFY_SOCKET} && $ENV{WATCHDOG_USEC} && time >= $next_beat;
+    $next_beat = time + int($ENV{WATCHDOG_USEC} / 3e6);
+    socket(my $socket, AF_UNIX, SOCK_DGRAM, 0) or return;
+    send $socket, 'WATCHDOG=1', 0, pack_sockaddr_un($ENV{NOTIFY_SOCKET});
+    close $socket;
+}
+
 $SIG{PIPE} = 'IGNORE';
 my $listener = IO::Socket::INET->new(LocalAddr => '127.0.0.1', LocalPort => $port, Listen => 128, ReuseAddr => 1)
     or die "billing: cannot listen on port $port: $!\n";
@@ -82,6 +93,7 @@ my $readable = '';
 vec($readable, fileno $listener, 1) = 1;
 $SIG{ALRM} = 'IGNORE';
 until ($stopping) {
+    beat();
     next unless select(my $ready = $readable, undef, undef, 0.2) > 0;
     my $client = $listener->accept or next;
     eval {

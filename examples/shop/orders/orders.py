@@ -1,6 +1,6 @@
 """The shop's orders: keeps them in memory, and has billing charge each. Python's standard library alone.
 
-PORT and BILLING_URL come from the environment. It logs as Python programs do: plain lines with a level, tracebacks over several lines.
+PORT and BILLING_URL come from the environment, prices from the configuration (prices.py). It logs as Python programs do: plain lines with a level, tracebacks over several lines.
 """
 
 import http.client
@@ -14,6 +14,9 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
 
+from heartbeat import Heartbeat
+from prices import Prices
+
 log = logging.getLogger("orders")
 
 
@@ -24,20 +27,22 @@ class Declined(Exception):
 class Book:
     """The orders taken, the latest thousand of them."""
 
-    def __init__(self, billing: str) -> None:
+    def __init__(self, billing: str, prices: Prices) -> None:
         self._billing = urlsplit(billing)
+        self._prices = prices
         self._numbers = itertools.count(1)
         self._lock = threading.Lock()
         self._orders: dict[int, dict[str, object]] = {}
 
-    def take(self, item: str, cents: int, request_id: str) -> int:
-        """Charge, keep and number an order. Raises Declined or OSError."""
+    def take(self, item: str, request_id: str) -> tuple[int, int]:
+        """Charge, keep and number an order; return number and price. Raises Declined, OSError, KeyError."""
+        cents = self._prices.cents(item)
         number = next(self._numbers)
         self._charge(number, cents, request_id)
         with self._lock:
             self._orders[number] = {"order": number, "item": item, "cents": cents}
             self._orders.pop(number - 1000, None)
-        return number
+        return number, cents
 
     def find(self, number: int) -> dict[str, object] | None:
         """The order with this number, if it is still kept."""
@@ -81,15 +86,15 @@ class Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         request_id = self.headers.get("X-Request-Id", "-")
         try:
-            wanted = json.loads(body)
-            number = self.book.take(str(wanted["item"]), int(wanted["cents"]), request_id)
+            item = str(json.loads(body)["item"])
+            number, cents = self.book.take(item, request_id)
         except Declined as no:
             log.warning("declined id=%s: %s", request_id, no)
             return self._answer(402, {"error": str(no)})
         except (ValueError, KeyError, OSError):
             log.exception("cannot take an order, id=%s", request_id)
             return self._answer(502, {"error": "billing is not there, or the order makes no sense"})
-        log.info("order %d: %s for %.2f id=%s", number, wanted["item"], wanted["cents"] / 100, request_id)
+        log.info("order %d: %s for %.2f id=%s", number, item, cents / 100, request_id)
         return self._answer(201, {"order": number})
 
     def _answer(self, status: int, body: dict[str, object]) -> None:
@@ -106,16 +111,30 @@ class Handler(BaseHTTPRequestHandler):
             log.debug('"%s" %s %s', self.requestline, code, size)
 
 
+class Server(ThreadingHTTPServer):
+    """The server, whose own loop beats: one that hangs falls silent."""
+
+    # Kept-alive connections of the storefront must not hold the end back.
+    daemon_threads = True
+    heartbeat: Heartbeat
+
+    def service_actions(self) -> None:
+        """Called by the loop at least every poll interval."""
+        self.heartbeat.beat()
+
+
 def main() -> int:
     """Serve until SIGTERM; what is under way is finished."""
     level = os.environ.get("LOG_LEVEL", "INFO")
     logging.basicConfig(stream=sys.stdout, level=level, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    Handler.book = Book(os.environ.get("BILLING_URL", "http://127.0.0.1:3002"))
-    server = ThreadingHTTPServer(("127.0.0.1", int(os.environ.get("PORT", "3001"))), Handler)
-    # Kept-alive connections of the storefront must not hold the end back.
-    server.daemon_threads = True
+    prices = Prices()
+    prices.follow()
+    Handler.book = Book(os.environ.get("BILLING_URL", "http://127.0.0.1:3002"), prices)
+    server = Server(("127.0.0.1", int(os.environ.get("PORT", "3001"))), Handler)
+    server.heartbeat = Heartbeat()
     signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=server.shutdown).start())
     log.info("taking orders on port %d", server.server_port)
+    server.heartbeat.ready()
     server.serve_forever(poll_interval=0.1)
     server.server_close()
     log.info("no more orders")
