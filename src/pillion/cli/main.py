@@ -62,6 +62,7 @@ COMMANDS = (
         "reload", "pillion.cli.reload", "read the settings again and apply what can be applied"
     ),
     Command("upgrade", "pillion.cli.upgrade", "replace the sidecar without losing a request"),
+    Command("store", "pillion.cli.store", "show how the store is, or begin an empty one"),
     Command("locks", "pillion.cli.locks", "list locks, run a command under one, or release one"),
     Command("secrets", "pillion.cli.secrets", "list secrets, or read one"),
     Command(

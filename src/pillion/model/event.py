@@ -43,6 +43,8 @@ KINDS = (
     "projected",
     "project-failed",
     "lock-lost",
+    "store-unavailable",
+    "store-available",
 )
 
 
