@@ -19,7 +19,13 @@ import msgspec
 
 from pillion.discovery.instance import ServiceInstance, decode, encode
 from pillion.errors import RefusedError
-from pillion.store.interface import ABSENT, CompactedError, ConflictError, StoreUnavailableError
+from pillion.store.interface import (
+    ABSENT,
+    CompactedError,
+    ConflictError,
+    LeaseEndedError,
+    StoreUnavailableError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -123,8 +129,8 @@ class Registrations:
             expected = ABSENT if entry is None else entry.revision
             try:
                 revision = await self._write(key, instance, writer, expected)
-            except ConflictError:
-                continue  # another has been quicker: look again
+            except (ConflictError, LeaseEndedError):
+                continue  # another has been quicker, or the store slower than the lease: look again
             self._remember(key, instance)
             self._audit("registered", instance)
             await self._reached(revision)
@@ -256,8 +262,8 @@ class Registrations:
             try:
                 await self._write(key, own.instance, "registered again", ABSENT)
                 self.put_again += 1
-            except ConflictError:
-                continue  # its holder was quicker
+            except (ConflictError, LeaseEndedError):
+                continue  # its holder was quicker, or will be
             except StoreUnavailableError:
                 return  # lost again; the next snapshot begins anew
 

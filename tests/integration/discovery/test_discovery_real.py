@@ -82,6 +82,10 @@ def ids(instance: Instance, service: str, query: str = "") -> list[str]:
     return [one["id"] for one in answer["instances"]]
 
 
+def wait_known(instance: Instance, wanted: list[str]) -> None:
+    wait_for(f"{instance.name} knows all", lambda: sorted(ids(instance, "orders")) == wanted, 120)
+
+
 def started(host: Host, name: str, text: str, *command: str, **options: Any) -> Instance:
     instance = host.run(*(command or SLEEPER), name=name, settings=text, **options)
     instance.wait_state("agent")
@@ -299,7 +303,7 @@ def test_twenty_instances_of_one_service(host: Host) -> None:
     ]
     every = sorted(f"orders-{n}" for n in range(20))
     for one in instances:
-        wait_for(f"{one.name} knows all", lambda one=one: sorted(ids(one, "orders")) == every, 120)
+        wait_known(one, every)
     victims = instances[5:10]
     for victim in victims:
         victim.process.kill()
@@ -307,7 +311,7 @@ def test_twenty_instances_of_one_service(host: Host) -> None:
     rest = sorted(set(every) - gone)
     for one in instances:
         if one.name not in gone:
-            wait_for(f"{one.name} has seen it", lambda one=one: sorted(ids(one, "orders")) == rest)
+            wait_known(one, rest)
 
 
 def test_an_upgrade_of_the_agent_changes_nothing(host: Host, watchers: list[Watcher]) -> None:
