@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -75,6 +76,8 @@ def _is_secret(path: str) -> bool:
 
 def _plain(value: object) -> object:
     """A field's value as JSON holds it; of a table all its settings, but for those that may hold credentials."""
+    if isinstance(value, Mapping):  # the default of a map is one that cannot be changed
+        return {str(key): _plain(one) for key, one in value.items()}
     if not isinstance(value, Record):
         return msgspec.to_builtins(value)
     return {
