@@ -10,8 +10,10 @@ from pillion.store.place import store_path
 from pillion.store.sqlite import Options, SqliteStore
 
 if TYPE_CHECKING:
+    from pillion.model.event import Json
     from pillion.model.stats import Stats
     from pillion.processes.agent_part import Outfit
+    from pillion.store.interface import Health
 
 
 class StorePart(Part):
@@ -20,6 +22,8 @@ class StorePart(Part):
     def __init__(self, outfit: Outfit) -> None:
         wanted = outfit.settings.store
         self._tasks = outfit.tasks
+        self._control = outfit.control
+        self._trouble = ""
         self.store = SqliteStore(
             Options(
                 path=store_path(wanted.url),
@@ -32,6 +36,7 @@ class StorePart(Part):
             outfit.neighbours,
             outfit.tasks,
         )
+        self.store.on_health(self._enter)
 
     def enable(self) -> None:
         """Open it; one that is away is tried again."""
@@ -48,3 +53,15 @@ class StorePart(Part):
     async def close(self) -> None:
         """Close it."""
         await self.store.close()
+
+    def _enter(self, health: Health) -> None:
+        """Tell the journal when the store fails, when it fails for another reason, and when it is back."""
+        trouble = "" if health.readable and health.writable else health.reason
+        if trouble == self._trouble:
+            return
+        self._trouble = trouble
+        if trouble:
+            data: dict[str, Json] = {"readable": health.readable, "writable": health.writable}
+            self._control.event("store-unavailable", trouble, data=data)
+        else:
+            self._control.event("store-available", f"the store {self.store.path} is back")

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from pillion.errors import PillionError
 from pillion.store.interface import StoreUnavailableError
 from pillion.store.sqlite_compaction import step
-from pillion.store.sqlite_faults import fault_of
+from pillion.store.sqlite_faults import fault_of, read_only
 from pillion.store.sqlite_writing import HeldByOther, Newest, Transaction, newest_of
 from pillion.store.worker import Job
 
@@ -175,10 +175,16 @@ class Batches:
         if last is not None and not self._continues(last, opened):
             generation += 1
         self._newest = newest_of(self._file.db)
+        before = self.state
+        reason = ""
+        if self._file.read_only:
+            # The same trouble keeps its words, or every attempt would look like a change.
+            known = before.reason if before.readable else ""
+            reason = known or str(read_only(self._file.path))
         self.state = State(
             readable=True,
             writable=not self._file.read_only,
-            reason=f"the store {self._file.path} is read-only" if self._file.read_only else "",
+            reason=reason,
             store=opened.store,
             generation=generation,
         )

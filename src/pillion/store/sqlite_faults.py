@@ -57,6 +57,15 @@ def damaged(path: str, how: str) -> StoreUnavailableError:
     return StoreUnavailableError(f"cannot use the store {path}: {how}; {DAMAGED_REMEDY}")
 
 
+def read_only(path: str, why: str = "") -> StoreReadOnlyError:
+    """The error of a file that can only be read."""
+    said = f" ({why})" if why else ""
+    return StoreReadOnlyError(
+        f"cannot write to the store {path}: it is read-only{said}; "
+        "make its file and directory writable for this user"
+    )
+
+
 def fault_of(error: sqlite3.Error | OSError, path: str, *, busy_s: float) -> Fault:
     """Tell what `error`, raised by using the store at `path`, means."""
     if isinstance(error, OSError):
@@ -76,7 +85,7 @@ def fault_of(error: sqlite3.Error | OSError, path: str, *, busy_s: float) -> Fau
     if primary == _FULL:
         return Fault(_full(path), usable=True)
     if primary == _READONLY:
-        return _written_fault(path) or Fault(_read_only(path), usable=True)
+        return _written_fault(path) or Fault(read_only(path), usable=True)
     if primary in (_CORRUPT, _NOTADB):
         return Fault(damaged(path, f"it is damaged ({error})"), usable=False)
     if primary in (_IOERR, _CANTOPEN):
@@ -92,7 +101,7 @@ def fault_of(error: sqlite3.Error | OSError, path: str, *, busy_s: float) -> Fau
 
 def _system_fault(error: OSError, path: str) -> Fault:
     if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
-        return Fault(_read_only(path, error.strerror or ""), usable=True)
+        return Fault(read_only(path, error.strerror or ""), usable=True)
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return Fault(_full(path), usable=True)
     if error.errno in (errno.ENOENT, errno.ENOTDIR):
@@ -124,11 +133,3 @@ def _written_fault(path: str) -> Fault | None:
 
 def _full(path: str) -> StoreFullError:
     return StoreFullError(f"cannot write to the store {path}: its disk is full; make room there")
-
-
-def _read_only(path: str, why: str = "") -> StoreReadOnlyError:
-    said = f" ({why})" if why else ""
-    return StoreReadOnlyError(
-        f"cannot write to the store {path}: it is read-only{said}; "
-        "make its file and directory writable for this user"
-    )
