@@ -68,7 +68,7 @@ class CampaignRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
 class Leader(Held, frozen=True, kw_only=True):
     """Who leads, and the value that it tells."""
 
-    value: object
+    value: msgspec.Raw
 
 
 class Election(msgspec.Struct, frozen=True, kw_only=True):
@@ -90,10 +90,7 @@ async def put_election(context: Context, request: Request, values: tuple[str, ..
     wanted = await body(request, CampaignRequest)
     subject = subject_of(ELECTIONS, values[0])
     locks = given(context.locks)
-    value = None if wanted.value is UNSET else _encoder.encode(wanted.value)
-    if value is not None and len(value) > VALUE_BYTES:
-        detail = f"cannot tell a value of {len(value)} bytes: {VALUE_BYTES} are the most"
-        raise RefusedError(422, "Unprocessable Content", detail)
+    value = None if wanted.value is UNSET else _value(wanted.value)
     try:
         if wanted.lease is not None:
             ttl_s = None if wanted.ttl is None else read_ttl_s(wanted.ttl)
@@ -146,6 +143,20 @@ async def get_election(context: Context, request: Request, values: tuple[str, ..
     return json_answer(_election(subject, queue[0] if queue else None, max(0, len(queue) - 1)))
 
 
+def _value(value: object) -> bytes:
+    """A leader's value as it stands in the store, in one line; `RefusedError` 422 for too much."""
+    try:
+        data = _encoder.encode(value)
+    except RecursionError as error:
+        raise RefusedError(
+            422, "Unprocessable Content", "cannot tell this value: it is nested too deep"
+        ) from error
+    if len(data) > VALUE_BYTES:
+        detail = f"cannot tell a value of {len(data)} bytes: {VALUE_BYTES} are the most"
+        raise RefusedError(422, "Unprocessable Content", detail)
+    return data
+
+
 class _News:
     """A leader, or that there is none: told apart from silence."""
 
@@ -180,5 +191,5 @@ def _election(subject: str, holding: Holding | None, waiting: int = 0) -> Electi
     if holding is None:
         return Election(name=name, token=0, leader=None)
     facts = msgspec.structs.asdict(held(holding, waiting))
-    value = msgspec.json.decode(holding.record.value)
-    return Election(name=name, token=holding.token, leader=Leader(**facts, value=value))
+    leader = Leader(**facts, value=holding.record.value)
+    return Election(name=name, token=holding.token, leader=leader)

@@ -49,7 +49,14 @@ class Locks:
     """Create it inside the running loop; it does nothing before `enable`."""
 
     def __init__(
-        self, store: Store, tasks: RootTasks, instance: str, run: str, journal: Journal
+        self,
+        store: Store,
+        tasks: RootTasks,
+        instance: str,
+        run: str,
+        journal: Journal,
+        *,
+        me: Life | None = None,
     ) -> None:
         self._store = store
         self._tasks = tasks
@@ -57,7 +64,7 @@ class Locks:
         self._instance = instance
         self._run = run
         self._journal = journal
-        self._me = own_life()
+        self._me = me or own_life()
         self._keys = Keys(store, instance, run, self._me)
         self.board = Board()
         self.claims = Claims(self.board)
