@@ -20,7 +20,7 @@ class _Waiter:
     def __init__(self, selection: Selection, future: asyncio.Future[None]) -> None:
         self.selection = selection
         self.future = future
-        self.known = -1
+        self.known: int | None = None
 
 
 class Feed:
@@ -36,20 +36,24 @@ class Feed:
         return len(self._by_prefix) + sum(map(len, self._by_key.values()))
 
     def begin(self, revision: int) -> None:
-        """What follows `revision` has nothing to do with what was before: everybody looks anew."""
+        """What follows `revision` has nothing to do with what was before: everybody begins anew."""
         self.ring.begin(revision)
-        for waiter in [*self._by_prefix, *(w for some in self._by_key.values() for w in some)]:
-            self._wake(waiter, revision)
+        self._wake_all()
 
-    def publish(self, revision: int, steps: Sequence[Step], *, net: bool = False) -> None:
-        """Take in what `revision` has changed, or the `net` difference up to it, and wake whom it concerns."""
+    def skip(self, revision: int) -> None:
+        """Something has changed up to `revision`, and only the store's history knows how: everybody asks it."""
+        self.ring.skip(revision)
+        self._wake_all()
+
+    def publish(self, revision: int, steps: Sequence[Step]) -> None:
+        """Take in what `revision` has changed, and wake whom it concerns."""
         before = self.ring.end
         epoch = self.ring.epoch
-        group = self.ring.add(revision, steps, net=net)
+        group = self.ring.add(revision, steps)
         if group is None:
             return
         if self.ring.epoch != epoch:
-            self.begin(revision)
+            self._wake_all()
             return
         for step in group.steps:
             for waiter in [*self._by_key.get(step.key, ()), *self._by_prefix]:
@@ -66,7 +70,6 @@ class Feed:
         if cursor < ring.end and ring.changed(cursor, selection) is not False:
             return cursor
         waiter = _Waiter(selection, asyncio.get_running_loop().create_future())
-        epoch = ring.epoch
         self._enter(waiter)
         timer = None
         if within_s is not None:
@@ -77,12 +80,14 @@ class Feed:
             if timer is not None:
                 timer.cancel()
             self._leave(waiter)
-        if ring.epoch != epoch:
-            return cursor
-        return max(cursor, ring.end if waiter.known < 0 else waiter.known)
+        return max(cursor, ring.end if waiter.known is None else waiter.known)
+
+    def _wake_all(self) -> None:
+        for waiter in [*self._by_prefix, *(w for some in self._by_key.values() for w in some)]:
+            self._wake(waiter, 0)
 
     def _wake(self, waiter: _Waiter, known: int) -> None:
-        if waiter.known < 0:
+        if waiter.known is None:
             waiter.known = known
         _resolve(waiter.future)
 

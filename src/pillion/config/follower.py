@@ -41,7 +41,7 @@ class Follower:
         self.ahead = last is not None and last > tree.revision
         if last is None:
             self.phase = Phase.SNAPSHOT
-        elif not ring.resumes(last):
+        elif last < ring.start:
             self.phase = Phase.HISTORY
         else:
             self.phase = Phase.LIVE
@@ -60,7 +60,7 @@ class Follower:
     def caught_up(self, revision: int) -> bool:
         """Take note that history was told up to `revision`; whether the ring has the rest."""
         self.cursor = max(self.cursor, revision)
-        if self._ring.resumes(self.cursor):
+        if self.cursor >= self._ring.start:
             self.phase = Phase.LIVE
         return self.phase is Phase.LIVE
 
@@ -69,16 +69,18 @@ class Follower:
         self.cursor = max(self.cursor, revision)
 
     def take(self) -> list[Event]:
-        """Everything that it can be told now."""
-        if self.phase is Phase.HISTORY:
-            return []
-        if self.phase is Phase.LIVE:
-            groups = self._ring.after(self.cursor) if self._ring.epoch == self._epoch else None
-            if groups is not None:
-                self.cursor = max(self.cursor, self._ring.end)
-                return [event for group in groups for event in group.events(self.selection)]
+        """Everything that it can be told now; nothing, in the phase HISTORY, when others have to tell it first."""
+        if self._ring.epoch != self._epoch:
             self.begin_anew()
-        return self._snapshot()
+        if self.phase is Phase.SNAPSHOT:
+            return self._snapshot()
+        groups = self._ring.after(self.cursor)
+        if groups is None:
+            self.phase = Phase.HISTORY  # too slow for the ring, or the ring has skipped something
+            return []
+        self.phase = Phase.LIVE
+        self.cursor = max(self.cursor, self._ring.end)
+        return [event for group in groups for event in group.events(self.selection)]
 
     def _snapshot(self) -> list[Event]:
         revision = self._tree.revision

@@ -221,8 +221,8 @@ class Replica:
             another = bool(self.identity) and self._store.identity != self.identity
             if another or revision < before or (steps and revision == before):
                 self.feed.begin(revision)
-            else:
-                self.feed.publish(revision, steps, net=revision > before)
+            elif revision > before:
+                self.feed.skip(revision)
             self._advance(revision, back=True)
             if another or steps or generation != self.schemas.generation or revision < before:
                 self._tell(steps)

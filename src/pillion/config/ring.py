@@ -84,15 +84,12 @@ class Group:
 class Ring:
     """Every change after revision `start`, up to `end`; `epoch` grows when the revisions begin anew.
 
-    Where the difference of two snapshots stands for changes that were not seen one by one, who was there is told the
-    difference, and who resumes from before `whole` asks the store's history. `dropped` counts the steps that had to
-    make room.
+    Who is behind `start` asks the store's history. `dropped` counts the steps that had to make room.
     """
 
     def __init__(self, *, most_steps: int = MOST_STEPS, most_bytes: int = MOST_BYTES) -> None:
         self.start = 0
         self.end = 0
-        self.whole = 0
         self.epoch = 0
         self.dropped = 0
         self._most_steps = most_steps
@@ -103,19 +100,21 @@ class Ring:
         self._bytes = 0
 
     def begin(self, revision: int) -> None:
-        """Forget everything: what comes next follows `revision`."""
+        """Forget everything, and that there was anything: `revision` is another store's."""
+        self.skip(revision)
+        self.epoch += 1
+
+    def skip(self, revision: int) -> None:
+        """Go on behind `revision`, with what led to it unknown here."""
         self._groups.clear()
         self._revisions.clear()
         self._steps = self._bytes = 0
-        self.start = self.end = self.whole = revision
-        self.epoch += 1
+        self.start = self.end = revision
 
-    def add(self, revision: int, steps: Sequence[Step], *, net: bool = False) -> Group | None:
-        """Take in the steps of the next revision, or the `net` difference up to it; without steps only `end` moves."""
+    def add(self, revision: int, steps: Sequence[Step]) -> Group | None:
+        """Take in the steps of the next revision; without steps only `end` moves."""
         assert revision >= self.end, (revision, self.end)
         before, self.end = self.end, revision
-        if net:
-            self.whole = revision
         if not steps:
             return None
         group = Group(revision, tuple(steps))
@@ -129,10 +128,6 @@ class Ring:
         self._bytes += _weight(steps)
         self._make_room()
         return group
-
-    def resumes(self, revision: int) -> bool:
-        """Whether somebody who has seen everything up to `revision` can go on from here."""
-        return revision >= self.start and revision >= self.whole
 
     def after(self, revision: int) -> list[Group] | None:
         """The changes after `revision`; None when some of them are not here any more."""

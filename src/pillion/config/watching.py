@@ -74,6 +74,7 @@ class Watching:
                 if events[0].kind == "reset":
                     self.resets += 1
                 yield events
+            if events or follower.phase is Phase.HISTORY:
                 continue
             cursor = await replica.feed.wait(selection, follower.cursor, None)
             follower.stands_at(cursor)
