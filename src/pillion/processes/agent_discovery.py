@@ -108,8 +108,9 @@ class DiscoveryPart(Part):
         self._drained = pid
         if not self._enabled:
             self._take_over()
+        known = self._announcer.present is not None
         self._announce(None, "its process is about to be stopped")
-        return 0.0
+        return self._settings.service.drain_s if known else 0.0
 
     def state(self, status: Status) -> None:
         """Announce the app when it can serve, and not when it cannot."""

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pillion.settings.addresses import is_ipv4
 from pillion.settings.kinds import Flag, Text, Whole
 from pillion.settings.names import name_text
+from pillion.settings.quantities import Duration
 from pillion.settings.record import INSTANCE, NOTHING, Record, setting
 from pillion.settings.shapes import Strings, Strmap
 
@@ -86,6 +87,12 @@ class Service(Record):
         default="",
         example="eu-central-1a",
         also=("region", "datacenter", "dc"),
+    )
+    drain_s: float = setting(
+        Duration(0, 3600),
+        "How long the app goes on once nobody finds it any more, before it is told to stop: for those who still have its address.",
+        default=0.0,
+        example="2s",
     )
     weight: int = setting(
         Whole(0, 65535),

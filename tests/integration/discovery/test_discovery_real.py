@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -242,6 +243,18 @@ def test_it_is_out_of_the_list_before_it_is_told_to_stop(host: Host) -> None:
         assert json.load(file) == [False, [], []]
     kinds = orders.kinds()
     assert kinds.index("stopping") < kinds.index("deregistered") < kinds.index("exited")
+
+
+def test_a_drain_lets_time_pass_for_those_who_have_the_address(host: Host) -> None:
+    text = settings("orders", 3000, "[service]\ndrain = '400ms'\n")
+    orders = started(host, "orders-1", text)
+    wait_for("found", lambda: ids(orders, "orders") == ["orders-1"])
+    orders.signal(signal.SIGTERM)
+    wait_for("out of the list", lambda: "deregistered" in orders.kinds())
+    assert ids(orders, "orders") == []
+    assert orders.wait() == 143
+    at = {one["kind"]: datetime.fromisoformat(one["time"]) for one in orders.events()}
+    assert (at["exited"] - at["deregistered"]).total_seconds() >= 0.3
 
 
 def test_a_restart_drains_first_and_comes_back(host: Host, watchers: list[Watcher]) -> None:
