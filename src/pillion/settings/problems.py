@@ -6,6 +6,8 @@ from typing import NamedTuple
 Path = tuple[str | int, ...]
 """Where a value sits: ("logs", "files", 0)."""
 
+_SECRETS = "secrets"
+"""The section in which no value is repeated: somebody may have written there what should stand elsewhere."""
 _BARE = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-")
 
 
@@ -83,6 +85,10 @@ class Place:
 
     def report(self, message: str, expected: str = "", suggestion: str | None = None) -> None:
         """Note a problem here and carry on: all of them are wanted."""
+        if self.path[:1] == (_SECRETS,) and message.startswith("cannot use "):
+            # A name is the user's own word for it; anything else could be the secret itself.
+            is_name = message.startswith("cannot use this name")
+            message = message if is_name else "cannot use this value"
         self.findings.append(Finding(self.path, message, expected, suggestion))
 
 

@@ -5,18 +5,14 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-from typing import TYPE_CHECKING
 
 import pytest
 
 from instance import PILLION, Host, Instance, alive, wait_for
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
 
 @pytest.fixture
-def instance(host: Host) -> Iterator[Instance]:
+def instance(host: Host) -> Instance:
     """One instance whose agent serves."""
     one = host.run("sleep", "1000")
     one.wait_state("agent")
