@@ -26,6 +26,7 @@ BODIES = {
     "/v1/components/{name}/signal": {"signal": "HUP"},
     "/v1/components/{name}/limits": {"memory": 1 << 30, "cpu": None},
     "/v1/services/{name}/instances/{id}": {"address": "10.0.0.7", "port": 5432},
+    "/v1/config": {"items": []},
 }
 # These end or need more than the peer has; their success is tested with the agent's life and reload.
 NOT_HERE = {
@@ -34,6 +35,9 @@ NOT_HERE = {
     "/v1/secrets/{name+}",
     "/v1/locks/{name}",
     "/v1/elections/{name}",
+    "/v1/config/{key+}",
+    "/v1/rollback/{key+}",
+    "/v1/schemas/{key+}",
 }
 
 each_route = pytest.mark.parametrize("route", ROUTES, ids=lambda r: f"{r.method} {r.path}")

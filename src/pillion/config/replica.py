@@ -63,6 +63,7 @@ class Replica:
         self._usable = asyncio.Event()
         self._waiting: dict[asyncio.Future[None], int] = {}
         self._doubt = 0
+        self._another = False
         self._confirm_wanted = asyncio.Event()
         self.current = asyncio.Event()
 
@@ -101,8 +102,10 @@ class Replica:
                 async with aclosing(self._store.watch(self._prefixes, after)) as changes:
                     async for some in changes:
                         self._apply(some)
-            except CompactedError:
+            except CompactedError as error:
                 self._unsettle()
+                # Not too old, and refused all the same: its revisions are not the ones that we know.
+                self._another = error.revision >= error.compacted
             except StoreUnavailableError:
                 self._unsettle()
                 failures += 1
@@ -218,7 +221,9 @@ class Replica:
             generation = self.schemas.generation
             steps = self.tree.adopt(entries, revision)
             self.schemas.adopt(entries)
-            another = bool(self.identity) and self._store.identity != self.identity
+            another = self._another or (
+                bool(self.identity) and self._store.identity != self.identity
+            )
             if another or revision < before or (steps and revision == before):
                 self.feed.begin(revision)
             elif revision > before:
@@ -227,6 +232,7 @@ class Replica:
             if another or steps or generation != self.schemas.generation or revision < before:
                 self._tell(steps)
         self.identity = self._store.identity
+        self._another = False
         self.tried.set()
 
     def _become(self, entries: list[Entry], revision: int) -> None:
