@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
+import time
 from collections import deque
 from typing import TYPE_CHECKING, TypeVar
 
@@ -51,6 +52,11 @@ T = TypeVar("T")
 
 CALL_TIMEOUT_S = 10.0
 OUTBOX_MESSAGES = 256
+# A process that has used less than this since its last heartbeat has next to nothing to tell, for a while.
+IDLE_CPU_S = 0.001
+STATS_EVERY_S = 30.0
+# Whoever wants beats oftener than this wants their numbers too.
+SELDOM_S = 5.0
 
 
 class Control:
@@ -82,6 +88,8 @@ class Control:
         self._sent = asyncio.Event()
         self._sent.set()
         self._heartbeat: asyncio.TimerHandle | None = None
+        self._cpu_s = 0.0
+        self._told_s = 0.0
         self._closed = False
 
     @property
@@ -167,14 +175,28 @@ class Control:
         now = self._loop.time()
         self.lag.observe(now - due)
         if not self._outbox:  # a keeper that does not read learns nothing from a queue of these
-            stats = self._stats()
-            stats["loop_lag_seconds"] = self.lag.last_s
-            stats["loop_lag_worst_seconds"] = self.lag.worst_s
-            stats["control_dropped_total"] = self.counters.dropped
-            self._send(Heartbeat(stats))
+            self._send(Heartbeat(self._stats_when_due(now)))
         if not self._closed:
             due = now + self.place.heartbeat_s
             self._heartbeat = self._loop.call_at(due, self._beat, due)
+
+    def _stats_when_due(self, now: float) -> Stats | None:
+        """The counts, or None where an idle process would only say again what it said: two hundred of them beat on one host."""
+        cpu_s = time.process_time()
+        idle = (
+            self.place.heartbeat_s >= SELDOM_S
+            and cpu_s - self._cpu_s < IDLE_CPU_S
+            and now - self._told_s < STATS_EVERY_S
+        )
+        self._cpu_s = cpu_s
+        if idle:
+            return None
+        self._told_s = now
+        stats = self._stats()
+        stats["loop_lag_seconds"] = self.lag.last_s
+        stats["loop_lag_worst_seconds"] = self.lag.worst_s
+        stats["control_dropped_total"] = self.counters.dropped
+        return stats
 
     def _send(self, message: Outgoing) -> bool:
         """Send or queue; False when the wire is closed or the outbox is full."""

@@ -26,10 +26,10 @@ class Ready(msgspec.Struct, tag_field="op", tag="ready"):
     """Listening sockets are served, or would be if promoted."""
 
 
-class Heartbeat(msgspec.Struct, tag_field="op", tag="heartbeat"):
-    """The loop turns; what the process counts."""
+class Heartbeat(msgspec.Struct, tag_field="op", tag="heartbeat", omit_defaults=True):
+    """The loop turns; what the process counts, left out where next to nothing has happened."""
 
-    stats: Stats
+    stats: Stats | None = None
 
 
 class Occurred(msgspec.Struct, tag_field="op", tag="event"):

@@ -54,7 +54,8 @@ class Inbox:
             self._sidecar_ready(component, process)
         elif op == "heartbeat":
             stats = message.get("stats")
-            process.stats = stats if isinstance(stats, dict) else {}
+            # A beat without them says that they are as they were.
+            process.stats = stats if isinstance(stats, dict) else process.stats
         elif op == "event":
             data = message.get("data")
             self._keeper.event(

@@ -82,6 +82,21 @@ def test_hello_then_heartbeats_with_stats_and_lag() -> None:
     run(scenario, heartbeat_s=0.01)
 
 
+def test_an_idle_process_does_not_repeat_its_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pillion.base.control.SELDOM_S", 0.0)
+    monkeypatch.setattr("pillion.base.control.IDLE_CPU_S", 60.0)
+    monkeypatch.setattr("pillion.base.control.STATS_EVERY_S", 0.1)
+
+    async def scenario(peer: Peer, control: Control, handlers: Handlers) -> None:
+        control.start()
+        beats = [await peer.read_op("heartbeat") for _ in range(30)]
+        told = ["stats" in beat for beat in beats]
+        assert told[0]
+        assert 1 < told.count(True) < 15
+
+    run(scenario, heartbeat_s=0.01)
+
+
 def test_a_call_returns_its_typed_result() -> None:
     async def scenario(peer: Peer, control: Control, handlers: Handlers) -> None:
         control.start()
