@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
     from pillion.base.tasks import RootTasks
-    from pillion.store.sqlite_reading import Batch
+    from pillion.store.rows import Batch
 
 MOST_WATCHERS = 20_000
 _MOST_QUEUED = 512

@@ -14,7 +14,7 @@ import msgspec
 
 from pillion.base.neighbours import Session
 from pillion.keeper.places import INSTANCE_FILE, is_running
-from pillion.store.sqlite_reading import Holder
+from pillion.store.rows import Holder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,16 +37,19 @@ class Sessions:
         self._on_gone = on_gone
         self._gone: deque[Holder] = deque(maxlen=_REMEMBERED)
         self._boot, self._root = _boot_id(), os.path.dirname(neighbours.runtime_dir("-"))
+        self._realm = ""
         neighbours.on_gone(self._has_gone)
 
     @property
     def realm(self) -> str:
         """Where our sessions can be asked for: this boot of this host, and the directory that their locks are in."""
-        try:
-            root = os.stat(self._root)
-        except OSError:
-            return f"{self._boot}/{self._root}"
-        return f"{self._boot}/{root.st_dev}:{root.st_ino}"
+        if not self._realm:
+            try:
+                root = os.stat(self._root)
+            except OSError:
+                return f"{self._boot}/{self._root}"
+            self._realm = f"{self._boot}/{root.st_dev}:{root.st_ino}"
+        return self._realm
 
     @property
     def own(self) -> Holder:

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from pillion.base.tasks import RootTasks
     from pillion.model.stats import Stats
     from pillion.store.interface import Change, Changes, Entry, Health
-    from pillion.store.sqlite_reading import Batch, Held, Holder
+    from pillion.store.rows import Batch, Held, Holder
 
 T = TypeVar("T")
 
@@ -245,7 +245,7 @@ class SqliteStore:
         def given(known: frozenset[Holder]) -> Callable[[Transaction], T]:
             return lambda transaction: work(transaction, known)
 
-        known = self._sessions.known()
+        known = frozenset({self._sessions.own})
         while True:
             try:
                 return await self.writing(given(known))

@@ -75,7 +75,7 @@ def fault_of(error: sqlite3.Error | OSError, path: str, *, busy_s: float) -> Fau
     if primary in (_BUSY, _LOCKED, _PROTOCOL):
         return Fault(
             StoreUnavailableError(
-                f"cannot write to the store {path}: another process has held it for {busy_s:g} s; "
+                f"cannot use the store {path}: another process has held it for {busy_s:g} s; "
                 "see which with `fuser -v` on the file"
             ),
             usable=True,

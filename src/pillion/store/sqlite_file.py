@@ -160,6 +160,9 @@ class StoreFile:
             raise damaged(self.path, how)
         flags = fcntl.fcntl(self._descriptor, fcntl.F_GETFL)
         self.read_only = flags & os.O_ACCMODE == os.O_RDONLY
+        if not self.read_only and db.execute("PRAGMA journal_mode").fetchone() != ("wal",):
+            # A copy that was made by other means.
+            db.execute("PRAGMA journal_mode = WAL").fetchone()
         db.execute(f"PRAGMA synchronous = {self._sync}")
         db.execute(f"PRAGMA wal_autocheckpoint = {_LAST_CHECKPOINT_PAGES}")
         db.execute(f"PRAGMA journal_size_limit = {_LOG_KEPT_BYTES}")

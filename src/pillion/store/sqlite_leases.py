@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
     from pillion.base.tasks import RootTasks
+    from pillion.store.rows import Holder
     from pillion.store.sessions import Sessions
-    from pillion.store.sqlite_reading import Holder
 
     T = TypeVar("T")
 

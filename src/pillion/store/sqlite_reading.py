@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from pillion.store.interface import Change, CompactedError, Entry
 from pillion.store.keys import prefix_end
+from pillion.store.rows import Batch, Held, Holder
 
 if TYPE_CHECKING:
     import sqlite3
@@ -30,29 +31,6 @@ SELECT {_ENTRY} FROM (
     WHERE key >= ? AND (? IS NULL OR key < ?) AND revision <= ? GROUP BY key
 ) JOIN changes c ON c.revision = newest WHERE c.value IS NOT NULL ORDER BY c.key
 """  # noqa: S608
-
-
-class Holder(NamedTuple):
-    """Whose lease a key is kept by."""
-
-    instance: str
-    run: str
-    realm: str
-
-
-class Held(NamedTuple):
-    """An entry, and who holds it, None for nobody."""
-
-    entry: Entry
-    holder: Holder | None
-
-
-class Batch(NamedTuple):
-    """Changes after a revision; `revision` is how far they go, `more` whether there are others after it."""
-
-    revision: int
-    changes: tuple[Change, ...]
-    more: bool
 
 
 _Row = tuple[str, bytes, int, int, int, str, "str | None"]
@@ -125,19 +103,22 @@ def read_changes(
             (after, *bounds, limit),
         )
         changes: list[Change] = []
-        size = 0
-        for key, value, revision, time_ns, writer in cursor:
-            changes.append(
-                Change(key=key, value=value, revision=revision, time_s=time_ns / 1e9, writer=writer)
-            )
+        rows = size = 0
+        last = after
+        for key, value, last, time_ns, writer in cursor:  # where it ended is what counts
+            rows += 1
+            if key.startswith(prefixes):
+                changes.append(
+                    Change(key=key, value=value, revision=last, time_s=time_ns / 1e9, writer=writer)
+                )
             size += len(value or b"")
             if size > _BATCH_BYTES:
                 break
         cursor.close()
     finally:
         db.execute("COMMIT")
-    more = len(changes) == limit or size > _BATCH_BYTES
-    return Batch(changes[-1].revision if more else newest, tuple(changes), more=more)
+    more = rows == limit or size > _BATCH_BYTES
+    return Batch(last if more else newest, tuple(changes), more=more)
 
 
 def read_history(db: sqlite3.Connection, key: str, limit: int, before: int | None) -> list[Change]:

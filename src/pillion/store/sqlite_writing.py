@@ -13,7 +13,8 @@ from pillion.store.interface import (
     LeaseEndedError,
     StoreFullError,
 )
-from pillion.store.sqlite_reading import Held, Holder, read_key
+from pillion.store.rows import Held, Holder
+from pillion.store.sqlite_reading import read_key
 
 if TYPE_CHECKING:
     import sqlite3

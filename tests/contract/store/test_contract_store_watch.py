@@ -94,6 +94,23 @@ def test_only_what_begins_with_one_of_the_prefixes_is_seen(engine: SqliteHost) -
     asyncio.run(main())
 
 
+def test_a_watch_may_have_many_prefixes_or_none(engine: SqliteHost) -> None:
+    async def main() -> None:
+        async with engine.open() as store:
+            done = await write_some(store, 40)
+            last = done[-1][0]
+            many = (*(f"none{number}/" for number in range(30)), "b/")
+            async with watching(store, many) as watch, watching(store, ()) as nothing:
+                await until("caught up", lambda: watch.revision >= last)
+                await until("caught up", lambda: nothing.revision >= last)
+                await store.put("b/last", b"", writer="w")
+                await until("seen", lambda: "b/last" in watch.keys)
+                assert set(watch.keys) == {key for _, key, _ in done if key[0] == "b"} | {"b/last"}
+                assert nothing.keys == []
+
+    asyncio.run(main())
+
+
 def test_steps_say_how_far_they_go(engine: SqliteHost) -> None:
     async def main() -> None:
         async with engine.open() as store:

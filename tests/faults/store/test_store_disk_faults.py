@@ -189,7 +189,7 @@ def test_another_process_that_holds_the_store_is_named_as_the_reason(host: Sqlit
             other = sqlite3.connect(host.path, isolation_level=None)
             other.execute("BEGIN IMMEDIATE")
             assert (await store.read("first"))[1] is not None
-            with pytest.raises(StoreUnavailableError, match=r"^cannot write .*another process"):
+            with pytest.raises(StoreUnavailableError, match=r"^cannot use .*another process"):
                 await store.put("second", b"1", writer="w")
             assert (store.health.readable, store.health.writable) == (True, False)
             other.execute("ROLLBACK")
