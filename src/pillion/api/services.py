@@ -8,7 +8,6 @@ import msgspec
 
 from pillion.api.answers import JSON_FIELDS, json_answer
 from pillion.api.context import given
-from pillion.api.problems import problem
 from pillion.api.query import accepts, body, text
 from pillion.api.route import EVENT_STREAM
 from pillion.api.services_stream import service_stream, services_stream
@@ -40,7 +39,7 @@ from pillion.logs.records import rfc3339
 from pillion.settings.units import parse_duration
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Coroutine
+    from collections.abc import AsyncGenerator, Callable, Coroutine
 
     from pillion.api.context import Context
     from pillion.discovery.services import Services
@@ -83,7 +82,7 @@ async def get_service(context: Context, request: Request, values: tuple[str, ...
     """The instances of one service; one that nobody knows has none, so that clients can wait for it."""
     services = given(context.services)
     (name,) = values
-    _check_name("service", name, 400)
+    _check_name("service", name, _unreadable)
     selection = _selection(request)
     if accepts(request, EVENT_STREAM):
         blocks = service_stream(context, services, name, selection, _resumed(request))
@@ -97,8 +96,8 @@ async def put_instance(context: Context, request: Request, values: tuple[str, ..
     """Register an instance, or renew it."""
     services = given(context.services)
     name, key = values
-    _check_name("service", name, 422)
-    _check_name("instance", key, 422)
+    _check_name("service", name, _unusable)
+    _check_name("instance", key, _unusable)
     wanted = await body(request, Registration)
     instance = ServiceInstance(
         id=key,
@@ -209,13 +208,12 @@ def _ttl_s(value: str) -> float:
     return seconds
 
 
-def _check_name(what: str, name: str, status: int) -> None:
+def _check_name(what: str, name: str, refusal: Callable[[str], RefusedError]) -> None:
     if not is_name(name):
-        detail = (
-            f"cannot name a{'n' if what == 'instance' else ''} {what} {name[:64]!r}: "
-            "letters, digits, dots, hyphens and underscores, at most 128"
+        raise refusal(
+            f"cannot use {name[:64]!r} as the name of a {what}: write letters, digits, dots, hyphens and "
+            "underscores, at most 128"
         )
-        raise RefusedError(status, problem(status, detail).problem.title, detail)
 
 
 def _writer(context: Context, request: Request) -> str:

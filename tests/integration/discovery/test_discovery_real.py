@@ -16,13 +16,13 @@ from urllib.parse import quote
 
 import pytest
 
-from instance import PILLION, wait_for
+from instance import PILLION, Host, wait_for
 from pillion.http.blocking import BlockingClient
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from instance import Host, Instance
+    from instance import Instance
 
 SLEEPER = ("sleep", "300")
 # Bounds of the design; the second for a keeper that was killed is what the whole takes, with everything on a busy machine.
@@ -468,3 +468,59 @@ def test_resolve_waits_and_watches(host: Host) -> None:
         watch.stdout.close()
         assert wait.stdout is not None
         wait.stdout.close()
+
+
+REGISTER = "/v1/services/db/instances/"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status"),
+    [
+        ("PUT", f"{REGISTER}a", {}, 422),
+        ("PUT", f"{REGISTER}a", [], 422),
+        ("PUT", f"{REGISTER}a", {"address": "a b"}, 422),
+        ("PUT", f"{REGISTER}a", {"address": "1.2.3"}, 422),
+        ("PUT", f"{REGISTER}a", {"address": "10.0.0.1", "port": 65536}, 422),
+        ("PUT", f"{REGISTER}a", {"address": "10.0.0.1", "ttl": "1x"}, 422),
+        ("PUT", f"{REGISTER}a", {"address": "10.0.0.1", "ttl": "1ms"}, 422),
+        ("PUT", f"{REGISTER}a", {"address": "10.0.0.1", "tags": ["a\n"]}, 422),
+        ("PUT", f"{REGISTER}a", {"address": "10.0.0.1", "run": "r"}, 422),
+        ("PUT", f"{REGISTER}a%0a", {"address": "10.0.0.1"}, 422),
+        ("PUT", f"{REGISTER}%2e%2e%2fa", {"address": "10.0.0.1"}, 422),
+        ("DELETE", f"{REGISTER}nobody", None, 404),
+        ("DELETE", "/v1/services/shop/instances/shop", None, 409),
+        ("GET", "/v1/services/a%2fb", None, 400),
+        ("GET", "/v1/services/db?status=well", None, 400),
+        ("GET", "/v1/services/db?revision=-1", None, 400),
+        ("GET", "/v1/services/db?wait=6m", None, 400),
+        ("GET", "/v1/services/db?wait=1x", None, 400),
+        ("GET", f"/v1/services/db?wait=5m&revision={'9' * 5000}", None, 200),
+    ],
+)
+def test_what_is_refused(shop: Instance, method: str, path: str, body: object, status: int) -> None:
+    found, problem, _ = ask(shop, method, path, body)
+    assert found == status
+    assert status == 200 or problem["detail"].startswith("cannot ")
+
+
+@pytest.fixture(scope="module")
+def shop() -> Iterator[Instance]:
+    """One instance for all that changes nothing."""
+    with Host() as host:
+        yield started(host, "shop", settings("shop"))
+
+
+def test_a_store_that_is_away_marks_the_answers(host: Host) -> None:
+    one = started(host, "shop", settings("shop"))
+    put = {"address": "10.0.0.1", "port": 5432}
+    assert ask(one, "PUT", f"{REGISTER}db-1", put)[0] == 201
+    assert "pillion-stale" not in ask(one, "GET", "/v1/services/db")[2]
+    for name in os.listdir(f"{host.state}/.store"):
+        os.unlink(f"{host.state}/.store/{name}")
+    status, problem, fields = ask(one, "PUT", f"{REGISTER}db-2", put)
+    assert (status, problem["status"]) == (503, 503)
+    assert "retry-after" in fields
+    # What was known is still told, and marked; what needs no store goes on.
+    assert ids(one, "db") == ["db-1"]
+    assert ids(one, "shop") == ["shop"]
+    assert int(ask(one, "GET", "/v1/services/db")[2]["pillion-stale"]) >= 0
