@@ -7,8 +7,9 @@ import typing
 
 import pytest
 
+from pillion.cli.command_override import command_overrides
 from pillion.keeper.plan import default_plan
-from pillion.lifecycle.plan import keeper_plan, needs_shipper
+from pillion.lifecycle.plan import keeper_plan, named, needs_shipper
 from pillion.settings import Settings, parse
 
 NAMED = '[app]\nname = "shop"\ncommand = ["node", "server.js"]\n'
@@ -90,3 +91,29 @@ def test_each_streams_own_policy() -> None:
     streams = keeper_plan(settings)["logs"]["streams"]
     assert streams["stdout"] == {"full": "block", "pty": False, "mirror": False}
     assert streams["stderr"] == {"full": "drop_newest", "pty": True, "mirror": False}
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ('[app]\nname = "shop"\ncommand = "node x"\n', ("shop", "shop")),
+        ('[app]\ncommand = "/usr/bin/my@node x"\n', ("my-node", "my-node")),
+        ('[app]\nname = "shop"\n[service]\nname = "orders"\n', ("shop", "orders")),
+        ('[app]\ncommand = "node"\n[service]\nname = "orders"\n', ("node", "orders")),
+    ],
+)
+def test_names_that_are_left_open(text: str, names: tuple[str, str]) -> None:
+    settings = named(parse(text))
+    assert (settings.app.name, settings.service.name) == names
+    assert named(settings) == settings
+    assert keeper_plan(settings)["app"].get("service") == names[1]
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [("", "shop-2"), ('[app]\nname = "shop"\n', "shop"), ("[app]\nport = 1\n", "shop-2")],
+)
+def test_a_name_on_the_command_line_is_the_services_only_when_it_has_none(
+    text: str, name: str
+) -> None:
+    assert parse(text, command_overrides([], "shop-2")).app.name == name

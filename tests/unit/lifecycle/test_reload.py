@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from pillion.lifecycle.reload import reload_answer
 from pillion.settings import parse
 
@@ -33,3 +35,24 @@ def test_values_that_may_be_credentials_are_hidden() -> None:
     told = [one for need in answer.needs_restart for one in need.settings]
     assert {one.path for one in told} == {"app.env.KEY", "telemetry.headers.authorization"}
     assert all(one.new == "(hidden)" and one.old is None for one in told)
+
+
+def test_a_table_that_came_or_went_is_told_whole_but_for_credentials() -> None:
+    old = parse('[secrets.db]\nenv = "DB_PASSWORD"\n[logs.multiline]\npattern = "x"\n')
+    new = parse(
+        '[health.checks.web]\nhttp = "http://h/"\nheaders = { authorization = "s3cret" }\n'
+        '[[config.files]]\npath = "x.json"\nkey = "shop"\n[config.env]\nA = "shop/a"\n'
+    )
+    answer = reload_answer(old, new)
+    told = {one.path: one for one in answer.applied}
+    assert set(told) == {"config.files[0]", "health.checks.web", "secrets.db"}
+    web = told["health.checks.web"]
+    assert (web.old, isinstance(web.new, dict) and web.new["headers"]) == (None, "(hidden)")
+    assert isinstance(told["secrets.db"].old, dict)
+    assert told["secrets.db"].old["env"] == "DB_PASSWORD"
+    waiting = [one for need in answer.needs_restart for one in need.settings]
+    assert {one.path: one.new for one in waiting} == {
+        "config.env.A": "shop/a",
+        "logs.multiline": None,
+    }
+    assert b"s3cret" not in msgspec.json.encode(answer)
