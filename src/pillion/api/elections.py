@@ -126,14 +126,14 @@ async def get_election(context: Context, request: Request, values: tuple[str, ..
     if accepts(request, EVENT_STREAM):
         if (refusal := too_many(context)) is not None:
             return refusal
-        changes = locks.observe(subject, None, _LOOK_S)
+        changes = locks.observers.observe(subject, None, _LOOK_S)
         blocks = _blocks(subject, until_closing(_each(changes), context.closing, COMMENT_S))
         return event_stream_answer(context, blocks)
     longest_s = wait_s(request, LONGEST_WAIT_S)
     token = whole(request, "token", 0, 0, _MOST_TOKEN)
     if longest_s is not None:
         news = until_closing(
-            _each(locks.observe(subject, token, _LOOK_S)), context.closing, longest_s
+            _each(locks.observers.observe(subject, token, _LOOK_S)), context.closing, longest_s
         )
         async with aclosing(news):
             found = await anext(news, None)

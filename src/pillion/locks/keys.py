@@ -82,29 +82,34 @@ class Keys:
                 await self._store.revoke(claim.store_lease)
 
     async def adopt(self) -> list[Claim]:
-        """Claims for the keys that agents of this run before us have left, rewritten, so that those keep their hands off.
+        """Claims for what is held through agents of this run before us, rewritten, so that those keep their hands off.
 
-        Each has a fresh time. Who only waited with an agent that is dead has lost its connection, and waits no more.
+        Each has a fresh time. Who waits is left to the agent that he waits at; if that one is dead, he has lost his connection
+        and waits no more.
         """
         _, entries = await snapshot(self._store)
         adopted = []
         for queue in queues_of(entries).values():
             for place, holding in enumerate(queue):
-                record = holding.record
-                if (record.instance, record.run) != (self._instance, self._run):
+                if not self.is_ours(holding):
                     continue
-                if place and not is_alive(record.agent):
+                if place == 0:
+                    claim = await self.adopt_one(holding)
+                    if claim is not None:
+                        adopted.append(claim)
+                elif not is_alive(holding.record.agent):
                     with contextlib.suppress(ConflictError):
                         await self._store.delete(
                             holding.key, writer=self._writer, expect=holding.revision
                         )
-                    continue
-                claim = await self._adopt(holding)
-                if claim is not None:
-                    adopted.append(claim)
         return adopted
 
-    async def _adopt(self, holding: Holding) -> Claim | None:
+    def is_ours(self, holding: Holding) -> bool:
+        """Whether it is held through this run of this instance, by whichever agent."""
+        return (holding.record.instance, holding.record.run) == (self._instance, self._run)
+
+    async def adopt_one(self, holding: Holding) -> Claim | None:
+        """A claim for what another agent of this run has left; None when it has just ended."""
         record = msgspec.structs.replace(holding.record, agent=self._me)
         lease = holding.store_lease or ""
         begun_s = boot_time_s()

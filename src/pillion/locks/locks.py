@@ -17,11 +17,12 @@ from pillion.locks.claims import Claim, Claims, Confirm, End, Finish, Grant, Sta
 from pillion.locks.following import Following
 from pillion.locks.keys import Keys
 from pillion.locks.lives import Lives, own_life
+from pillion.locks.observing import Observers
 from pillion.locks.record import Record
 from pillion.store.interface import ConflictError, LeaseEndedError, StoreUnavailableError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Coroutine
+    from collections.abc import Coroutine
 
     from pillion.base.tasks import RootTasks
     from pillion.locks.asking import Wanted
@@ -72,10 +73,11 @@ class Locks:
         self._lives = Lives()
         self._app: Life | None = None
         self._answers: dict[Claim, asyncio.Future[None]] = {}
-        self._observers: set[asyncio.Future[None]] = set()
+        self.observers = Observers(store, self.board, self._following)
         self._timer: asyncio.TimerHandle | None = None
         self._in_charge = asyncio.Event()
         self._ending = False
+        self._handed_over = False
         self.granted = 0
         self.lost = 0
         self.waits_over = 0
@@ -124,7 +126,7 @@ class Locks:
                 self.claims.finish(claim, End.CLOSING)
         for action in self.claims.settle(float("-inf")):
             self._act(action)
-        self._wake_observers()
+        self.observers.close()
 
     # What is asked for.
 
@@ -165,9 +167,7 @@ class Locks:
         Raises `LeaseError` when nobody holds `subject` by `lease` here, `DoubtError` when the store does not answer.
         """
         await self._until_in_charge()
-        claim = self.claims.find(subject, lease)
-        if claim is None:
-            raise LeaseError(subject, await self._holder_or_none(subject))
+        claim = await self._find(subject, lease)
         if ttl_s is not None and ttl_s != claim.record.ttl_s:
             raise RefusedError(
                 422,
@@ -194,9 +194,7 @@ class Locks:
     async def release(self, subject: str, lease: str) -> None:
         """Give it up. Raises `LeaseError` when nobody holds it by `lease` here, `StoreUnavailableError`."""
         await self._until_in_charge()
-        claim = self.claims.find(subject, lease)
-        if claim is None:
-            raise LeaseError(subject, await self._holder_or_none(subject))
+        claim = await self._find(subject, lease)
         await self._keys.release(claim)
         self.claims.finish(claim, End.RELEASED)
         self._settle()
@@ -218,39 +216,6 @@ class Locks:
     async def holder(self, subject: str) -> Holding | None:
         """Who holds it now. Raises `StoreUnavailableError`."""
         return next(iter((await self.queues(f"{subject}/")).get(subject, [])), None)
-
-    async def observe(
-        self, subject: str, token: int | None, look_s: float
-    ) -> AsyncGenerator[Holding | None, None]:
-        """Who holds it (None: nobody), and again whenever that, or what it tells, is another; without end.
-
-        With `token` not before the token is another than that; 0 is the token of nobody. With the store away at first, `UnreachableError` after `look_s` seconds.
-        """
-        self._following.join()
-        known: tuple[int, int] | None = None
-        try:
-            while not self._ending:
-                if self.board.is_loaded:
-                    holding = self.board.first(subject)
-                    now = (0, 0) if holding is None else (holding.token, holding.revision)
-                    is_news = now != known and (known is not None or now[0] != token)
-                    known = now
-                    if is_news:
-                        yield holding
-                        continue
-                waiting: asyncio.Future[None] = self._loop.create_future()
-                self._observers.add(waiting)
-                try:
-                    await asyncio.wait_for(waiting, look_s if known is None else None)
-                except TimeoutError as error:
-                    raise StoreUnavailableError(
-                        f"cannot tell who holds {subject}: {self._store.health.reason or 'the store does not answer'}; "
-                        "try again"
-                    ) from error
-                finally:
-                    self._observers.discard(waiting)
-        finally:
-            self._following.leave()
 
     # What is done for a claim.
 
@@ -338,7 +303,7 @@ class Locks:
 
     def _changed(self, touched: set[str] | None) -> None:
         if touched is None or touched:
-            self._wake_observers()
+            self.observers.wake()
         self._settle()
 
     def _settle(self) -> None:
@@ -389,6 +354,8 @@ class Locks:
             self._tell_lost(claim, claim.end)
         if claim.end is End.TIMED_OUT:
             self.waits_over += 1
+        if claim.end is End.HANDED_OVER:
+            self._handed_over = True
         if claim.store_lease and claim.end not in _NOT_OURS:
             self._start(f"leave {claim.subject}", self._keys.take_away(claim))
         # Last: with nobody left, the board forgets what the answer tells.
@@ -415,11 +382,6 @@ class Locks:
         }
         self._journal(f"{claim.subject} is lost: {end.value}", data)
 
-    def _wake_observers(self) -> None:
-        for waiting in tuple(self._observers):
-            if not waiting.done():
-                waiting.set_result(None)
-
     def _adopt(self, claim: Claim) -> None:
         self.claims.adopt(claim)
         self._following.join()
@@ -428,7 +390,8 @@ class Locks:
             self.app_is(self._app)
 
     async def _until_in_charge(self) -> None:
-        if self._ending:
+        if self._ending or self._handed_over:
+            # Nothing is said of the lease: another agent knows.
             raise RefusedError(
                 503, "Service Unavailable", "cannot lock now: this agent ends; ask again"
             )
@@ -439,6 +402,27 @@ class Locks:
         except TimeoutError as error:
             why = self._store.health.reason or "the store does not answer"
             raise StoreUnavailableError(f"cannot lock now: {why}; try again") from error
+
+    async def _find(self, subject: str, lease: str) -> Claim:
+        """The claim that holds `subject` by `lease`, adopted where another agent of ours has granted it in its last moment.
+
+        Raises `LeaseError` when there is none, `StoreUnavailableError` when that cannot be told.
+        """
+        claim = self.claims.find(subject, lease)
+        if claim is not None:
+            return claim
+        holding = await self.holder(subject)
+        if (
+            holding is not None
+            and holding.record.lease == lease
+            and self._keys.is_ours(holding)
+            and holding.record.agent != self._me
+        ):
+            claim = await self._keys.adopt_one(holding)
+            if claim is not None:
+                self._adopt(claim)
+                return claim
+        raise LeaseError(subject, holding)
 
     async def _holder_or_none(self, subject: str) -> Holding | None:
         try:

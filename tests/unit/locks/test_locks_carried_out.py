@@ -238,6 +238,29 @@ def test_two_agents_of_one_run_do_not_end_each_others() -> None:
         assert list(of.store.entries) == [held.key]
         assert of.journal == []
         assert new.claims.count(State.HELD) == 1
+        # The old one must not call a lease lost of which another knows better.
+        error = await refused(RefusedError, old.renew("locks/x", held.record.lease, None, None))
+        assert error.status == 503
+        assert (await new.renew("locks/x", held.record.lease, None, None)).token == held.token
+
+    played(scene)
+
+
+def test_what_an_agent_grants_in_its_last_moment_is_known_to_the_next() -> None:
+    async def scene(of: Scene) -> None:
+        old, other = await of.locks(), await of.locks("other")
+        first = await other.acquire(wanted())
+        asking = asyncio.ensure_future(old.acquire(wanted()))
+        await of.until(lambda: old.claims.count(State.WAITING) == 1)
+        new = await of.locks(me=Life(2, 2))
+        assert len(new.claims) == 0, "who waits at an agent that lives is left to it"
+        await other.release("locks/x", first.record.lease)
+        granted = await asking
+        old.disable()
+        renewed = await new.renew("locks/x", granted.record.lease, None, None)
+        assert renewed.token == granted.token
+        await new.release("locks/x", granted.record.lease)
+        await of.until(lambda: not of.store.entries)
 
     played(scene)
 
