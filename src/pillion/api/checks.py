@@ -80,10 +80,7 @@ async def put_check(context: Context, request: Request, values: tuple[str, ...])
     wanted = await body(request, CheckRequest)
     described = msgspec.to_builtins(wanted)
     described.pop("persistent", None)
-    # The app may be quicker to register than the keeper to tell of it, and its checks end with the process before.
-    status = await context.best_status()
-    if status is not None:
-        health.app(app_facts(status))
+    await _look_at_the_app(context)
     operator = context.role_of(request) >= Role.OPERATOR
     created = await health.register(
         values[0], described, persistent=wanted.persistent, operator=operator
@@ -116,8 +113,17 @@ async def tell_fail(context: Context, request: Request, values: tuple[str, ...])
 async def _tell(context: Context, request: Request, name: str, verdict: Verdict) -> Response:
     said = await body(request, Said)
     health = given(context.health)
+    if not health.app_runs:
+        await _look_at_the_app(context)
     health.tell(name, verdict, said.output)
     return json_answer(health.check(name))
+
+
+async def _look_at_the_app(context: Context) -> None:
+    """An app may be quicker to ask than the keeper to tell of it; what is known when it begins, ends with the one before."""
+    status = await context.best_status()
+    if status is not None and context.health is not None:
+        context.health.app(app_facts(status))
 
 
 def app_facts(status: Status) -> AppFacts:

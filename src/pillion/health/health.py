@@ -71,6 +71,11 @@ class Health:
         """`passing`, `warning` or `critical`: the app and all of its checks, as they are known now."""
         return self._status(KINDS)
 
+    @property
+    def app_runs(self) -> bool:
+        """Whether the app runs, as far as is known."""
+        return self._app.runs
+
     def on_change(self, listener: Callable[[str], None]) -> None:
         """Call `listener` with the new status whenever it is another; it must not raise."""
         self._listeners.append(listener)
