@@ -49,10 +49,12 @@ def ask(
     body: object = None,
     *,
     timeout: float = 15.0,
-    **fields: str,
+    if_match: str = "",
+    if_none_match: str = "",
 ) -> Answer:
-    """One request; fields are written with underscores: `if_match='"service:1"'`."""
-    headers = {name.replace("_", "-"): value for name, value in fields.items()}
+    """One request to the instance's socket."""
+    wanted = {"if-match": if_match, "if-none-match": if_none_match}
+    headers = {name: value for name, value in wanted.items() if value}
     data = None
     if body is not None:
         data = json.dumps(body).encode()
@@ -68,12 +70,22 @@ def ask(
         connection.close()
 
 
-def put(instance: Instance, key: str, value: object, query: str = "", **fields: str) -> Answer:
-    return ask(instance, "PUT", f"/v1/config/{key}{query}", {"value": value}, **fields)
+def put(
+    instance: Instance,
+    key: str,
+    value: object,
+    query: str = "",
+    *,
+    if_match: str = "",
+    if_none_match: str = "",
+) -> Answer:
+    path = f"/v1/config/{key}{query}"
+    body = {"value": value}
+    return ask(instance, "PUT", path, body, if_match=if_match, if_none_match=if_none_match)
 
 
-def get(instance: Instance, key: str, query: str = "", **fields: str) -> Answer:
-    return ask(instance, "GET", f"/v1/config/{key}{query}", **fields)
+def get(instance: Instance, key: str, query: str = "", *, if_none_match: str = "") -> Answer:
+    return ask(instance, "GET", f"/v1/config/{key}{query}", if_none_match=if_none_match)
 
 
 class Stream:

@@ -106,7 +106,7 @@ class MemoryStore:
     def __init__(self, shared: Engine | None = None) -> None:
         self.shared = shared if shared is not None else Engine()
         self.health = Health(readable=True, writable=True)
-        self.before_put: Callable[[], None] | None = None
+        self.before_put: Callable[[], object] | None = None
         self._callbacks: list[Callable[[Health], None]] = []
 
     @property

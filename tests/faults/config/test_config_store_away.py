@@ -16,6 +16,7 @@ from instance import wait_for
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from config_http import Answer
     from instance import Host, Instance
 
 SETTINGS = '[service]\nname = "shop"\nregister = false\n'
@@ -55,6 +56,23 @@ def kept(host: Host, instance: Instance, text: bytes) -> None:
     wait_for(f"{text!r} is kept", look)
 
 
+def another_agent(instance: Instance, pid: int) -> None:
+    wait_for("another agent", lambda: instance.component("agent").get("pid") not in (pid, None))
+    instance.wait_state("agent")
+
+
+def answered(instance: Instance, value: object, status: int) -> Answer:
+    """What a write of `k` answers, once it answers with `status`."""
+    answers: list[Answer] = []
+
+    def look() -> bool:
+        answers.append(put(instance, "k", value))
+        return answers[-1].status == status
+
+    wait_for(f"a write is answered with {status}", look)
+    return answers[-1]
+
+
 @pytest.fixture
 def streams() -> Iterator[list[Stream]]:
     made: list[Stream] = []
@@ -70,7 +88,7 @@ def test_away_and_back_under_a_running_instance(host: Host, streams: list[Stream
     streams.append(stream)
     stream.wait("the snapshot", lambda client: client.seen)
     hide(host)
-    refused = wait_for("a write is refused", lambda: (a := put(one, "k", 2)).status == 503 and a)
+    refused = answered(one, 2, 503)
     assert "cannot" in refused.body["detail"]
     assert "retry-after" in refused.headers
     read = get(one, "k")
@@ -80,7 +98,7 @@ def test_away_and_back_under_a_running_instance(host: Host, streams: list[Stream
     assert "pillion-stale" in get(one, "absent").headers
     assert get(one, "k", "?consistent").status == 503
     show(host)
-    written = wait_for("a write is taken", lambda: (a := put(one, "k", 3)).status == 200 and a)
+    written = answered(one, 3, 200)
     stream.wait("the change", lambda client: client.seen["k"][2] == 3)
     assert stream.connects == 1
     assert stream.client.resets == 0
@@ -95,8 +113,7 @@ def test_an_agent_that_starts_without_its_store_serves_what_it_kept(host: Host) 
     pid = one.component("agent")["pid"]
     hide(host)
     os.kill(pid, signal.SIGKILL)
-    wait_for("another agent", lambda: one.component("agent").get("pid") not in (pid, None))
-    one.wait_state("agent")
+    another_agent(one, pid)
     read = get(one, "k")
     assert (read.status, read.body["value"]) == (200, "kept-value")
     assert "pillion-stale" in read.headers
@@ -122,8 +139,7 @@ def test_a_watcher_that_has_seen_more_than_was_kept_is_not_told_less(
     stream.wait("the last", lambda client: client.seen["k"][2] == 5)
     os.kill(pid, signal.SIGKILL)
     hide(host)
-    wait_for("another agent", lambda: one.component("agent").get("pid") not in (pid, None))
-    one.wait_state("agent")
+    another_agent(one, pid)
     wait_for("it is back", lambda: stream.connects >= 2)
     show(host)
     wait_for("a write is taken", lambda: put(one, "k", 6).status == 200)
@@ -167,9 +183,6 @@ def test_a_last_known_good_that_is_garbage_is_left_alone_and_said(host: Host) ->
             file.write(garbage)
         pid = one.component("agent")["pid"]
         os.kill(pid, signal.SIGKILL)
-        wait_for(
-            "another agent", lambda old=pid: one.component("agent").get("pid") not in (old, None)
-        )
-        one.wait_state("agent")
+        another_agent(one, pid)
         assert get(one, "k").body["value"] == "kept-value"
     assert b"cannot use" in one.spooled("sidecar")

@@ -72,7 +72,7 @@ def test_a_read_is_conditional(pair: Pair) -> None:
 
 def test_values_of_every_kind_come_back_as_they_were(pair: Pair) -> None:
     one, two = pair
-    values = [None, True, 0, -1.5, 'ü\n"', [], {"a": {"b": [None]}}, "x" * 500_000]
+    values: list[object] = [None, True, 0, -1.5, 'ü\n"', [], {"a": {"b": [None]}}, "x" * 500_000]
     for number, value in enumerate(values):
         assert put(one, f"v/{number}", value).status == 201
     listed = ask(two, "GET", "/v1/config?prefix=v/&consistent").body["items"]
