@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 COMMAND_S = 30.0
 PENDING_FILE = "projection.json"
 
+# Changes that come one after the other are gathered: an app is not told a thousand times a second.
+_PACE_S = 0.1
+_CLOSE_S = 0.3
 _FIRST_RETRY_S = 1.0
 _LAST_RETRY_S = 60.0
 _NOTE_BYTES = 1 << 20
@@ -113,10 +116,11 @@ class ProjectionPart(Part):
         }
 
     async def close(self) -> None:
-        """Wait for what is under way; the caller bounds it."""
-        self._cancel_retry()
+        """Leave what is under way a moment; what is not done by then has been noted for a successor."""
+        self.disable()
         if self._task is not None:
-            await asyncio.wait({self._task})
+            await asyncio.wait({self._task}, timeout=_CLOSE_S)
+            self._task.cancel()
 
     def _look_at(self, keys: frozenset[str]) -> None:
         # An empty set is everything, and swallows what else there is.
@@ -139,6 +143,8 @@ class ProjectionPart(Part):
                 self._first.set()
             if self._pending and self._app_ready:
                 await self._tell_app()
+            if self._enabled:
+                await asyncio.sleep(_PACE_S)
 
     async def _meet_app(self) -> None:
         """Whether the app runs has to be known before its files change; and what a predecessor owes it is ours now."""

@@ -126,6 +126,22 @@ def test_the_app_is_told_when_its_file_has_changed(host: Host) -> None:
     assert json.loads(Path(path).read_text()) == {"price": 1}
 
 
+def test_changes_that_come_together_are_told_together(host: Host) -> None:
+    path, settings = files(host, 'signal = "HUP"')
+    counts = f"trap 'echo again' HUP; echo up; {SLEEP}"
+    instance = ready(host.run("sh", "-c", counts, settings=settings))
+    wait_said(instance, "up")
+    many = Path(host.root, "many.json")
+    many.write_text(json.dumps({"shop": {f"k{n}": n for n in range(400)}}))
+    config(host, instance, "import", str(many))
+    wait_for(
+        "all of them",
+        lambda: os.path.exists(path) and len(json.loads(Path(path).read_text())) == 400,
+    )
+    wait_said(instance, "again")
+    assert len(reasons(instance, "projected")) < 100
+
+
 def test_what_a_killed_agent_owed_is_paid_by_its_successor(host: Host) -> None:
     path, settings = files(host, 'signal = "HUP"')
     instance = ready(host.run("sh", "-c", RELOADS, settings=settings, env={"FILE": path}))
