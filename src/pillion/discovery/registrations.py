@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 
 from pillion.discovery.instance import ServiceInstance, decode, encode
+from pillion.discovery.known import Keeping, read_known
 from pillion.errors import RefusedError
 from pillion.store.interface import (
     ABSENT,
@@ -69,7 +70,7 @@ class _Own:
 class Registrations:
     """The registrations under `PREFIX`. `refused` counts entries of the store that are none; `put_again` what was put again.
 
-    `audit(kind, reason, service, id)` is told of what was done through this agent.
+    `audit(kind, instance)` is told of what was done through this agent. At `path` the last known is kept; None keeps none.
     """
 
     def __init__(
@@ -79,6 +80,7 @@ class Registrations:
         tasks: RootTasks,
         *,
         audit: Callable[[str, ServiceInstance], None],
+        path: str | None = None,
         now_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store = store
@@ -89,6 +91,9 @@ class Registrations:
         self._ours: dict[str, _Own] = {}
         self._seen = 0
         self._loaded = False
+        self._path = path
+        self._keeping = None if path is None else Keeping(path, lambda: registry.registrations)
+        self.as_of_s: float | None = None
         self._news = asyncio.Event()
         self._healthy = asyncio.Event()
         self._again: asyncio.Task[None] | None = None
@@ -102,6 +107,8 @@ class Registrations:
             self._started = True
             self._store.on_health(lambda _: self._healthy.set())
             self._tasks.start("discovery: follow the store", self._follow())
+            if self._keeping is not None:
+                self._tasks.start("discovery: keep what is known", self._keeping.run())
 
     async def loaded(self) -> None:
         """Wait until the registrations have been read for the first time."""
@@ -217,15 +224,30 @@ class Registrations:
             except CompactedError:
                 pass  # too much was missed, or it is another store: the snapshot says what there is
             except StoreUnavailableError:
-                pass  # what is known stays
+                self._begin_with_known()  # else what is known stays
             # Until it says that it is well again; asked now and then all the same, since it may not.
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(backoff_s * random.uniform(0.5, 1.0)):
                     await self._healthy.wait()
             backoff_s = min(backoff_s * 2, _BACKOFF_S[1])
 
+    def _begin_with_known(self) -> None:
+        """The store is away, and has been since our start: the last known is better than nothing."""
+        if self._loaded or self._path is None or self.as_of_s is not None:
+            return
+        known = read_known(self._path)
+        if known is None:
+            return
+        self.as_of_s = known.time_s
+        for instance in known.items:
+            self._registry.register(instance, self._now_s())
+
     def _replace(self, snapshot: Snapshot) -> None:
-        """Take over what there is. Why something is not there any more cannot be known: that is not certain."""
+        """Take over what there is. Why something is not there any more cannot be known: that is not certain.
+
+        Except for what was read from disk: the store's first word counts more.
+        """
+        certain = not self._loaded
         now_s = self._now_s()
         there = {}
         for entry in snapshot.entries:
@@ -236,10 +258,11 @@ class Registrations:
                 there[instance.service, instance.id] = instance
         for known in self._registry.registrations:
             if (known.service, known.id) not in there:
-                self._registry.unregister(known.service, known.id, now_s, certain=False)
+                self._registry.unregister(known.service, known.id, now_s, certain=certain)
         for instance in there.values():
             self._registry.register(instance, now_s)
         self._loaded = True
+        self.as_of_s = None
         self._come_to(snapshot.revision)
         missing = [
             key
@@ -281,6 +304,8 @@ class Registrations:
             self._registry.register(instance, now_s)
 
     def _come_to(self, revision: int) -> None:
+        if self._keeping is not None:
+            self._keeping.changed()
         self._seen = revision
         self._news.set()
 

@@ -40,4 +40,6 @@ class Services:
         health = self._store.health
         if health.readable:
             return None
-        return max(0, int(self.time_s() - health.since_s))
+        as_of_s = self.registrations.as_of_s
+        since_s = health.since_s if as_of_s is None else as_of_s
+        return max(0, int(self.time_s() - since_s))

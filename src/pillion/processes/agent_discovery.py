@@ -13,6 +13,7 @@ from pillion.discovery.announcement import Standing, announcement
 from pillion.discovery.announcements import Announcements
 from pillion.discovery.announcer import Announcer
 from pillion.discovery.instance import PASSING, endpoint
+from pillion.discovery.known import FILE
 from pillion.discovery.registrations import Registrations
 from pillion.discovery.registry import Registry
 from pillion.discovery.services import Services
@@ -63,7 +64,11 @@ class DiscoveryPart(Part):
         # The microsecond of the start: above every revision that an agent before us has given out.
         self._registry = Registry(time.time_ns() // 1000)
         self._registrations = Registrations(
-            store, self._registry, outfit.tasks, audit=self._registered
+            store,
+            self._registry,
+            outfit.tasks,
+            audit=self._registered,
+            path=outfit.place.state(FILE),
         )
         self.services = Services(
             self._registry, self._registrations, store, zone=outfit.settings.service.zone

@@ -524,3 +524,17 @@ def test_a_store_that_is_away_marks_the_answers(host: Host) -> None:
     assert ids(one, "db") == ["db-1"]
     assert ids(one, "shop") == ["shop"]
     assert int(ask(one, "GET", "/v1/services/db")[2]["pillion-stale"]) >= 0
+
+
+def test_an_app_is_found_while_it_is_healthy_and_only_then(host: Host) -> None:
+    flag = f"{host.root}/flag"
+    check = f"exec = ['test', '-e', '{flag}']\ninterval = '100ms'\nfall = 2\nrise = 1\n"
+    one = started(host, "shop", settings("shop", 4000, f"[health.checks.flag]\n{check}"))
+    assert ids(one, "shop") == []
+    for _ in range(2):
+        with open(flag, "w"):
+            pass
+        wait_for("healthy and found", lambda: ids(one, "shop") == ["shop"])
+        os.unlink(flag)
+        wait_for("critical and gone", lambda: ids(one, "shop") == [])
+    assert one.component("app")["restarts"] == 0

@@ -47,7 +47,7 @@ def run(scenario: Coroutine[object, object, None]) -> None:
 class Agent:
     """What an agent has of it."""
 
-    def __init__(self, store: SqliteStore, tasks: RootTasks) -> None:
+    def __init__(self, store: SqliteStore, tasks: RootTasks, path: str | None = None) -> None:
         self.store = store
         self.registry = Registry(1)
         self.audit: list[str] = []
@@ -56,6 +56,7 @@ class Agent:
             self.registry,
             tasks,
             audit=lambda kind, instance: self.audit.append(f"{kind} {instance.id}"),
+            path=path,
         )
 
     def ids(self, service: str = "db") -> list[str]:
@@ -66,11 +67,13 @@ class Agent:
 
 
 @contextlib.asynccontextmanager
-async def agent(sessions: SqliteHost, name: str = "a") -> AsyncIterator[Agent]:
+async def agent(
+    sessions: SqliteHost, name: str = "a", path: str | None = None
+) -> AsyncIterator[Agent]:
     ends: list[object] = []
     async with sessions.open(name) as store:
         tasks = RootTasks(ends.append)
-        made = Agent(store, tasks)
+        made = Agent(store, tasks, path)
         made.registrations.start()
         try:
             await made.registrations.loaded()
@@ -233,6 +236,53 @@ def test_a_lost_store_is_put_right_by_those_who_registered(
             assert a.registrations.put_again + b.registrations.put_again >= 2
 
     run(scenario())
+
+
+def test_the_last_known_answers_while_the_store_is_away(
+    sessions: SqliteHost, tmp_path: Path
+) -> None:
+    known = tmp_path / "registrations.json"
+
+    async def keep() -> None:
+        async with agent(sessions, path=str(known)) as a:
+            assert not known.exists()
+            await a.registrations.put(DB, "test", NOW)
+            await a.registrations.put(msgspec.structs.replace(DB, id="gone"), "test", NOW)
+            await until("kept", lambda: known.exists() and b'"gone"' in known.read_bytes())
+
+    async def begin() -> None:
+        os.rename(sessions.path, f"{sessions.path}.away")
+        ends: list[object] = []
+        async with sessions.open("a", create=False) as store:
+            tasks = RootTasks(ends.append)
+            a = Agent(store, tasks, path=str(known))
+            a.registrations.start()
+            await until("known", lambda: a.ids() == ["db-1", "gone"])
+            assert a.registrations.as_of_s
+            assert create_file(sessions.path)
+            await store.read("services/none")
+            await store.put("services/db/db-1", encode(DB), writer="test")
+            await a.registrations.loaded()
+            await until("the store's word", lambda: a.ids() == ["db-1"])
+            assert not a.registrations.as_of_s
+            await tasks.close(5.0)
+        assert ends == []
+
+    async def garbage() -> None:
+        os.unlink(sessions.path)
+        known.write_bytes(b"\xff")
+        async with sessions.open("a", create=False) as store:
+            ends: list[object] = []
+            tasks = RootTasks(ends.append)
+            a = Agent(store, tasks, path=str(known))
+            a.registrations.start()
+            with pytest.raises(StoreUnavailableError):
+                await a.registrations.put(DB, "test", NOW)
+            assert a.ids() == []
+            await tasks.close(5.0)
+
+    for step in (keep, begin, garbage):
+        run(step())
 
 
 def test_a_store_that_is_away_at_the_start(sessions: SqliteHost) -> None:
