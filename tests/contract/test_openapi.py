@@ -27,6 +27,7 @@ BODIES = {
     "/v1/components/{name}/limits": {"memory": 1 << 30, "cpu": None},
     "/v1/services/{name}/instances/{id}": {"address": "10.0.0.7", "port": 5432},
     "/v1/config": {"items": []},
+    "/v1/health/checks/{name}": {"ttl": "1h"},
 }
 # These end or need more than the peer has; their success is tested with the agent's life and reload.
 NOT_HERE = {

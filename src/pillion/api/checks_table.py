@@ -65,6 +65,9 @@ ROUTES: tuple[Route, ...] = (
         body=checks.CheckRequest,
         refusals=(409, 415, 422, 501, 503, 504),
     ),
+    _word("pass", checks.tell_pass, "Say that it is well"),
+    _word("warn", checks.tell_warn, "Say that it works, but somebody should look"),
+    _word("fail", checks.tell_fail, "Say that it does not work"),
     Route(
         method="DELETE",
         path="/v1/health/checks/{name}",
@@ -75,7 +78,4 @@ ROUTES: tuple[Route, ...] = (
         answers=(Answer(204, "It is gone.", media=()),),
         refusals=(404, 409, 501, 503),
     ),
-    _word("pass", checks.tell_pass, "Say that it is well"),
-    _word("warn", checks.tell_warn, "Say that it works, but somebody should look"),
-    _word("fail", checks.tell_fail, "Say that it does not work"),
 )
