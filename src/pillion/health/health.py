@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 # Checks that have metrics of their own: heartbeats carry them, and a message has its bound. All are counted by status.
 _METRICS_OF = 50
+# What a reader of `/readyz` wants to know; `checks` has them all.
+_REASONS = 20
 
 
 class Health:
@@ -122,9 +124,10 @@ class Health:
         board = self._board
         counted = {entry.check.name for entry in board.counted(KINDS)}
         reasons = list(self._reasons) if READINESS in kinds else []
-        for entry in board.counted(_with_start(kinds)):
-            if entry.state.status != STATUSES[0]:
-                reasons.append(reason(entry))
+        bad = [one for one in board.counted(_with_start(kinds)) if one.state.status != STATUSES[0]]
+        reasons += map(reason, bad[:_REASONS])
+        if len(bad) > _REASONS:
+            reasons.append(f"{len(bad) - _REASONS} checks more")
         checks = [
             self._told_of(entry, counts=name in counted)
             for name, entry in sorted(board.entries.items())

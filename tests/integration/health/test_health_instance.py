@@ -218,6 +218,22 @@ def test_a_new_process_of_the_app_is_checked_anew(host: Host) -> None:
     assert after["since"] > before["since"]
 
 
+def test_a_failed_check_takes_the_app_out_of_the_list_within_its_fall_count(host: Host) -> None:
+    touch(f"{host.root}/db")
+    instance = host.run(*SLEEPER, settings="[app]\nport = 3000\n" + file_check(host, "db"))
+    wait_health(instance, "passing")
+
+    def listed() -> bool:
+        return bool(ask(instance, "GET", "/v1/services/app")[1]["instances"])
+
+    wait_for("it is listed", listed)
+    unlink(f"{host.root}/db")
+    # Two failures, 100 ms apart; what is more is for a busy machine.
+    wait_for("it is not listed any more", lambda: not listed(), 2.0)
+    touch(f"{host.root}/db")
+    wait_for("it is listed again", listed)
+
+
 def test_metrics(host: Host) -> None:
     touch(f"{host.root}/db")
     instance = host.run(*SLEEPER, settings=file_check(host, "db"))

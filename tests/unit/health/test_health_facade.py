@@ -339,3 +339,13 @@ async def test_metrics_are_bounded(tmp_path: Path) -> None:
     assert len(listed["check"]) == 50
     assert stats["health_checks"] == {"status": {"passing": 0.0, "warning": 0.0, "critical": 200.0}}
     await agent.settled()
+
+
+@in_loop
+async def test_reasons_are_bounded(tmp_path: Path) -> None:
+    many = "".join(f'[health.checks.c{n}]\nttl = "1h"\n' for n in range(200))
+    agent = Agent(tmp_path, many)
+    reasons = agent.started().report().reasons
+    assert len(reasons) == 21
+    assert reasons[-1] == "180 checks more"
+    await agent.settled()
