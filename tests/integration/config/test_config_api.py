@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from config_http import ask, get, put
 
@@ -189,3 +191,25 @@ def test_the_journal_says_who_wrote_what_but_no_value(pair: Pair) -> None:
     assert first["writer"].startswith("one operator pid=")
     assert isinstance(first["revision"], int)
     assert "planted" not in json.dumps(events)
+
+
+def test_the_app_writes_over_tcp_with_its_token(pair: Pair) -> None:
+    one, _ = pair
+    with open(f"{one.runtime}/instance.json") as file:
+        url = urlsplit(json.load(file)["url"])
+    with open(f"{one.runtime}/token") as file:
+        token = file.read().strip()
+    connection = http.client.HTTPConnection(str(url.hostname), url.port or 0, timeout=10)
+    try:
+        fields = {"authorization": f"Bearer {token}", "content-type": "application/json"}
+        connection.request("PUT", "/v1/config/k", b'{"value": 1}', fields)
+        assert connection.getresponse().read() == (
+            b'{"key":"k","value":1,"revision":1,"layer":"service"}'
+        )
+        connection.request(
+            "PUT", "/v1/config/k", b'{"value": 1}', {**fields, "content-type": "text/plain"}
+        )
+        assert connection.getresponse().status == 415
+    finally:
+        connection.close()
+    assert ask(one, "GET", "/v1/history/k").body["items"][0]["writer"] == "one app"
