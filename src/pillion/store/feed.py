@@ -118,7 +118,9 @@ class Feed:
         self._lag = max(1, min(_MOST_LAG, revisions // 4))
         self._tasks = tasks
         self._watchers: set[_Watcher] = set()
+        # How far those who are up to date have come, and in which of the source's generations.
         self._position = 0
+        self._generation = 0
         # Up to here it is known that nothing unread concerns anybody.
         self._accounted = 0
         self._nudges = 0
@@ -197,7 +199,10 @@ class Feed:
 
     def _join(self, watcher: _Watcher, nudges: int) -> None:
         """Make `watcher` one of those who are up to date, unless the others are ahead of it."""
+        if self._generation != self._source.generation:
+            self._fall_back()
         if not any(one.live for one in self._watchers):
+            self._generation = self._source.generation
             self._position = watcher.seen
             self._accounted = watcher.seen
         elif watcher.seen < self._position:
@@ -230,13 +235,13 @@ class Feed:
 
     async def _hand_out_batch(self) -> bool:
         """Read one batch and hand it out; True when there is more."""
-        generation, position = self._source.generation, self._position
+        position = self._position
         try:
             batch = await self._source.changes(position, _BATCH, ("",))
         except (StoreUnavailableError, CompactedError):
             self._fall_back()
             return False
-        if generation != self._source.generation:
+        if self._generation != self._source.generation:
             self._fall_back()
             return False
         if position != self._position:

@@ -252,6 +252,33 @@ def test_another_past_in_its_place_ends_every_watch(host: SqliteHost) -> None:
     asyncio.run(main())
 
 
+def test_another_past_that_a_read_finds_first_ends_every_watch(host: SqliteHost) -> None:
+    """The watch is not asked when it happens: the read that notices must end it all the same."""
+
+    async def main() -> None:
+        old = f"{host.root}/old.db"
+        async with host.open("a") as store, watching(store) as watch:
+            await fill(store, 10)
+            backup(host.path, old)
+            await fill(store, 5)
+            await until("all are seen", lambda: watch.revision == 15)
+            take_away(host.path)
+            with contextlib.closing(sqlite3.connect(old)) as db, db:
+                for revision in range(11, 30):
+                    db.execute(
+                        "INSERT INTO changes SELECT ?, 'other', ?, time_ns + 1, 'w', NULL, live_bytes, total_bytes, x'00' "
+                        "FROM changes WHERE revision = 10",
+                        (revision, revision),
+                    )
+            os.rename(old, host.path)
+            assert (await store.range("")).revision == 29
+            await until("the watch ends", lambda: watch.error is not None)
+            assert isinstance(watch.error, CompactedError)
+            assert watch.revisions == list(range(1, 16))
+
+    asyncio.run(main())
+
+
 def test_it_is_noticed_without_use_when_in_doubt(host: SqliteHost) -> None:
     async def main() -> None:
         async with host.open("a") as store, watching(store) as watch:
