@@ -50,9 +50,12 @@ class Input:
 
     def read(self, scratch: bytearray) -> int:
         """Read once; return the bytes read, 0 when there are none (or the ring blocks)."""
-        length = 0 if self.socket is None else _next_message(self.socket)
-        if self.socket is not None and not length:
-            return 0
+        length = 0
+        if self.socket is not None:
+            length = _next_message(self.socket)
+            if length <= 0:
+                # One without anything in it is taken out of the way.
+                return 0 if length else len(os.read(self.fd, 1))
         room = self.ring.reserve(length)
         if room is None and self.full == BLOCK:
             self.paused = True
@@ -87,9 +90,9 @@ def _available(fd: int) -> int:
 
 
 def _next_message(sock: socket.socket) -> int:
-    """Return the length of the next message whole, 0 when there is none: a read of less would cut it off (recv(2), MSG_TRUNC)."""
+    """Return the length of the next message whole, -1 when there is none: a read of less would cut it off (recv(2), MSG_TRUNC)."""
     try:
         length = sock.recv_into(bytearray(1), 1, socket.MSG_PEEK | socket.MSG_TRUNC)
     except BlockingIOError:
-        return 0
+        return -1
     return min(length, MESSAGE_BYTES)

@@ -87,6 +87,14 @@ def test_a_message_becomes_a_chunk(posted: Posted) -> None:
     assert posted.chunks() == [b"one\n", b"two\nthree\n"]
 
 
+def test_a_message_without_anything_in_it_stands_in_nobodys_way(posted: Posted) -> None:
+    assert posted.send(b"")
+    assert posted.send(b"after\n")
+    assert posted.input.read(SCRATCH) == 0
+    assert posted.input.read(SCRATCH) == 6
+    assert posted.chunks() == [b"after\n"]
+
+
 def test_no_message_is_cut_where_a_slab_ends(posted: Posted) -> None:
     sent = []
     for number in range(60):
