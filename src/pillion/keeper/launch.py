@@ -134,6 +134,9 @@ def _become(launch: Launch, keeper: int, report: int) -> NoReturn:
             resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
         if launch.ids is not None:
             stage = "change the user for"
+            # os.execvpe imports it when it is called, and the other user may not be able to read our library.
+            import warnings  # noqa: F401
+
             uid, gid, groups = launch.ids
             os.setgroups(groups)
             os.setresgid(gid, gid, gid)
