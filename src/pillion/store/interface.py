@@ -197,7 +197,7 @@ class Store(Protocol):
         """A lease: keys put with it go when it ends, `ttl_s` seconds after the last `keep_alive` or with the holder's session."""
 
     async def keep_alive(self, lease: str) -> bool:
-        """Renew; False when it has ended already."""
+        """Renew; False when it has ended already, or was granted to another session: only the holder's own renews."""
 
     async def revoke(self, lease: str) -> None:
         """End it now, with its keys."""
