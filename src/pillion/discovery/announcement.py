@@ -30,7 +30,9 @@ class Standing:
     @property
     def can_serve(self) -> bool:
         """Whether the app runs, has said that it is ready, is healthy, and nobody is about to stop it."""
-        if self.status is None or self.health not in USABLE or self.status.app.stopping:
+        if self.status is None or self.health not in USABLE:
+            return False
+        if self.status.stopping or self.status.app.stopping:
             return False
         app = self.status.component(_APP)
         return (

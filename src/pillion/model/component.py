@@ -90,13 +90,14 @@ class AppFacts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
-    """The answer to `status`, and the body of a `state` message."""
+    """The answer to `status`, and the body of a `state` message. `stopping` when the whole instance is on its way out."""
 
     instance: str
     run: str
     keeper: KeeperFacts
     app: AppFacts = AppFacts()
     components: list[Component] = []
+    stopping: bool = False
 
     def component(self, name: str) -> Component | None:
         """The component of that name, or None."""

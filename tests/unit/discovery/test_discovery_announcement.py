@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from pillion.base.neighbours import Session
@@ -54,6 +55,7 @@ def test_a_running_ready_and_healthy_app() -> None:
         Standing(status("backoff", pid=None)),
         Standing(status(pid=None)),
         Standing(status(stopping=True)),
+        Standing(msgspec.structs.replace(status(), stopping=True)),
         Standing(status(), health="critical"),
         Standing(status(), health="unheard of"),
         Standing(status(), drained=4711),
