@@ -64,6 +64,7 @@ class Replica:
         self._waiting: dict[asyncio.Future[None], int] = {}
         self._doubt = 0
         self._another = False
+        self._following = False
         self._confirm_wanted = asyncio.Event()
         self.current = asyncio.Event()
 
@@ -99,14 +100,17 @@ class Replica:
                 self._adopt(*await self._everything())
                 self._settle()
                 after = self.tree.revision
+                self._following = True
                 async with aclosing(self._store.watch(self._prefixes, after)) as changes:
                     async for some in changes:
                         self._apply(some)
             except CompactedError as error:
+                self._following = False
                 self._unsettle()
                 # Not too old, and refused all the same: its revisions are not the ones that we know.
                 self._another = error.revision >= error.compacted
             except StoreUnavailableError:
+                self._following = False
                 self._unsettle()
                 failures += 1
                 if failures > 1:  # the first may only have come before the store was opened
@@ -118,6 +122,8 @@ class Replica:
         while True:
             await self._confirm_wanted.wait()
             self._confirm_wanted.clear()
+            if not self._following or self.stale_since is None:
+                continue  # everything is about to be taken anyway, or nothing is in doubt
             doubt = self._doubt
             try:
                 await self._see_that_we_agree()
