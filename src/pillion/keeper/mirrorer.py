@@ -19,6 +19,9 @@ class Mirrorer:
         self.mirrors = mirrors
         self._writers = writers
         self.wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        # Rises when something was lost, for whoever tells of it.
+        self.told = -1
+        self._lost = 0
         self._last = False
         self._idle = False
 
@@ -31,6 +34,7 @@ class Mirrorer:
             busy = False
             for mirror in self.mirrors:
                 busy |= mirror.step(self._writers[mirror.name].spooled, now_s, last=self._last)
+            self._tell_of_losses()
             if busy:
                 continue
             self._idle = True
@@ -39,6 +43,12 @@ class Mirrorer:
                 if fd == self.wake:
                     os.eventfd_read(self.wake)
             self._idle = False
+
+    def _tell_of_losses(self) -> None:
+        lost = sum(m.lost for m in self.mirrors)
+        if lost != self._lost and self.told >= 0:
+            self._lost = lost
+            os.eventfd_write(self.told, 1)
 
     def _prepare(self, poll: select.poll, now_s: float) -> float | None:
         due = [m.prompt_due_s for m in self.mirrors if m.prompt_due_s is not None]

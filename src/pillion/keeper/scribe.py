@@ -110,11 +110,13 @@ class Scribe:
         self._mirrorer = Mirrorer(mirrors, {w.name: w for w in writers})
         self._progress = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self._spooler.progress = [self._progress, self._mirrorer.wake]
+        self._mirrorer.told = self._progress
         self._poll = select.epoll()
         self._tree = guard.Tree(run)
         self._scratch = bytearray(_SCRATCH_BYTES)
         self._reported: Message = {}
         self._report_at_s = 0.0
+        self._report_later = False
         self._stopping = False
 
     def run(self) -> None:
@@ -130,7 +132,7 @@ class Scribe:
         os.eventfd_write(self._spooler.wake, 1)
         self._channel.send({"op": "ready"})
         while not self._stopping:
-            events = dict(self._poll.poll())
+            events = dict(self._poll.poll(self._report_wait_s()))
             if self._keeper in events:
                 self._guard()
                 return
@@ -226,9 +228,14 @@ class Scribe:
     def _is_drained(self) -> bool:
         return self._is_spooled() and self._mirrorer.is_drained()
 
+    def _report_wait_s(self) -> float | None:
+        """How long until something that may be new is told; None when nothing is."""
+        return max(0.0, self._report_at_s - time.monotonic()) if self._report_later else None
+
     def _report(self, now_s: float) -> None:
         """Tell the keeper what was lost or failed, when it changed, at most once a second."""
-        if now_s < self._report_at_s:
+        self._report_later = now_s < self._report_at_s
+        if self._report_later:
             return
         self._report_at_s = now_s + _STATS_EVERY_S
         stats = self.stats()

@@ -84,6 +84,7 @@ class Spooler:
         self.progress: list[int] = []
         # Streams whose quota is passed, and that wait until some of it is shipped.
         self._held: frozenset[str] = frozenset()
+        self._failures: list[str | None] = [None] * len(streams)
 
     @property
     def over_quota(self) -> bool:
@@ -115,6 +116,12 @@ class Spooler:
         self._since_quota += sum(s.spooled for s in self.streams) - before
         if self._since_quota >= self._limit:
             self._quota_at_s = 0.0
+        failures = [s.failure for s in self.streams]
+        if failures != self._failures:
+            # Nobody else is awake to tell of it, when nothing is written.
+            self._failures = failures
+            for fd in self.progress[:1]:
+                os.eventfd_write(fd, 1)
         if failed or (self._held and not busy):
             time.sleep(_RETRY_S)
             return True
