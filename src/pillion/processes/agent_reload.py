@@ -70,7 +70,8 @@ class Reloader:
                     "reload-refused", problems[0], data={"problems": [*problems[:20]]}
                 )
                 raise
-            answer = reload_answer(self.settings, new)
+            # An earlier version has left names open in what it wrote.
+            answer = reload_answer(named(self.settings), new)
             text = to_json(new).encode()
             await asyncio.to_thread(write_atomically, self._place.runtime(SETTINGS_FILE), text)
             self.settings = new
