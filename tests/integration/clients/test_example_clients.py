@@ -45,7 +45,11 @@ JAVAC = program("javac")
 
 def run(host: Host, *command: str, **env: str) -> None:
     instance = host.run(
-        *command, name="clients", settings='[app]\nwatchdog = { timeout = "60s" }\n', cwd=str(CLIENTS), env=env
+        *command,
+        name="clients",
+        settings='[app]\nwatchdog = { timeout = "60s" }\n',
+        cwd=str(CLIENTS),
+        env=env,
     )
     out, err = instance.output(BOUND_S)
     assert (out.decode(), err.decode()) == (EXPECTED, "")

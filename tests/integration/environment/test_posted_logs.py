@@ -11,9 +11,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from instance import wait_for
+from otlp_receiver import Receiver
 from pillion.http.blocking import BlockingClient
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from instance import Host, Instance
 
 TEXT = [(b"content-type", b"text/plain; charset=utf-8")]
@@ -172,3 +175,19 @@ def descendants(pid: int) -> list[int]:
     with open(f"/proc/{pid}/task/{pid}/children") as file:
         children = [int(child) for child in file.read().split()]
     return [*children, *(below for child in children for below in descendants(child))]
+
+
+def test_records_are_shipped_like_printed_ones(host: Host, tmp_path: Path) -> None:
+    with Receiver(str(tmp_path / "received.ndjson")) as receiver:
+        settings = f'[telemetry]\notlp = "{receiver.url}"\nbatch = {{ wait = "50ms" }}\n'
+        shop = host.run("sh", "-c", "echo printed; sleep 1000", name="shop", settings=settings)
+        shop.wait_state("agent")
+        assert post(shop, b"ERROR posted\n") == (202, {"records": 1})
+
+        def received() -> dict[str, dict[str, Any]]:
+            return {one["stream"]: one for one in receiver.records()}
+
+        wait_for("both", lambda: {"stdout", "api"} <= set(received()))
+        found = received()["api"]
+        assert (found["body"], found["severity"], found["offset"]) == ("ERROR posted", 17, 0)
+        assert (found["scope"], found["attributes"]) == ("pillion.app", {})
