@@ -82,7 +82,8 @@ class Host:
 
     def close(self) -> None:
         """End every instance and remove the directories."""
-        for instance in self.instances:
+        # Of two with one name the newer has taken over the older one's directory, and has to leave it first.
+        for instance in reversed(self.instances):
             instance.close()
         shutil.rmtree(self.root)
 
