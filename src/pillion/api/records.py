@@ -7,6 +7,8 @@ from contextlib import aclosing
 from itertools import islice
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from pillion.api.answers import JSON_FIELDS
 from pillion.api.query import accepts, flag, moment, text, whole
 from pillion.api.route import EVENT_STREAM, NDJSON
@@ -30,6 +32,40 @@ if TYPE_CHECKING:
     from pillion.api.context import Context
     from pillion.http.server import Request
     from pillion.logs.records import Record
+
+
+class LostBytes(msgspec.Struct, frozen=True, kw_only=True):
+    """What stands in a loss: how many bytes, where the stream goes on, and why."""
+
+    bytes: int
+    to: int
+    why: str
+
+
+class RecordItem(msgspec.Struct, frozen=True, kw_only=True):
+    """A record as `Record.to_json` writes it. `offset` is where it begins in its stream; times are RFC 3339 in UTC."""
+
+    time: str
+    arrived: str
+    run: str
+    stream: str
+    offset: int
+    level: str | None
+    severity: int
+    body: str
+    text: str | None = None
+    trace_id: str | None = None
+    span_id: str | None = None
+    cut: bool = False
+    lost: LostBytes | None = None
+    attributes: dict[str, object] = {}
+
+
+class RecordList(msgspec.Struct, frozen=True):
+    """The answer to `GET /v1/logs`."""
+
+    items: list[RecordItem]
+
 
 LIMIT = 1000
 MOST = 100_000

@@ -171,7 +171,7 @@ ROUTES: tuple[Route, ...] = (
         handler=records.get_logs,
         summary="What the app wrote",
         description=f"The last records that match, oldest first. {_FOLLOWING}",
-        answers=(Answer(200, "The records.", media=(JSON, NDJSON, EVENT_STREAM)),),
+        answers=(Answer(200, "The records.", records.RecordList, (JSON, NDJSON, EVENT_STREAM)),),
         parameters=(
             _FOLLOW,
             _SINCE,
