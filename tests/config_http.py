@@ -88,6 +88,18 @@ def get(instance: Instance, key: str, query: str = "", *, if_none_match: str = "
     return ask(instance, "GET", f"/v1/config/{key}{query}", if_none_match=if_none_match)
 
 
+def metric(instance: Instance, name: str) -> float:
+    """A number of the agent's as it is now."""
+    connection = _Unix(f"{instance.runtime}/api.sock", 15.0)
+    try:
+        connection.request("GET", "/metrics")
+        text = connection.getresponse().read().decode()
+    finally:
+        connection.close()
+    start = f'pillion_{name}{{component="agent"}} '
+    return float(next(line for line in text.splitlines() if line.startswith(start)).split()[1])
+
+
 class Stream:
     """Server-sent events, read by a thread into a `Client`; it connects again with its last id when it is cut."""
 

@@ -7,12 +7,14 @@ import os
 import random
 import signal
 import threading
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from config_http import Stream, ask, get, put
 from instance import wait_for
 
 if TYPE_CHECKING:
+    from config_client import Client
     from instance import Host, Instance
 
 SETTINGS = '[service]\nname = "shop"\nregister = false\n'
@@ -40,7 +42,7 @@ class Writer:
     def _run(self) -> None:
         for count in range(ROUNDS):
             key, word = self._random.choice(KEYS), f"{self.number}.{count}"
-            wait_for(f"{word} is in {key}", lambda key=key, word=word: self._add(key, word), 60)
+            wait_for(f"{word} is in {key}", partial(self._add, key, word), 60)
             self.done.append((key, word))
 
     def _add(self, key: str, word: str) -> bool:
@@ -83,7 +85,7 @@ def test_no_update_is_lost_while_agents_are_killed(host: Host) -> None:
             kills += 1
         # The next one dies when there has been some progress.
         wanted = min(before + chance.randrange(3, 9), WRITERS * ROUNDS)
-        wait_for("progress", lambda wanted=wanted: sum(len(w.done) for w in writers) >= wanted, 60)
+        wait_for("progress", partial(_have_done, writers, wanted), 60)
     for writer in writers:
         writer.join()
         assert writer.errors == []
@@ -96,7 +98,7 @@ def test_no_update_is_lost_while_agents_are_killed(host: Host) -> None:
         assert sorted(value) == wanted_words
         _history_is_whole(instances[1], key, value)
         for stream in streams:
-            stream.wait("the last", lambda client, k=key, v=value: client.seen[k][2] == v)
+            stream.wait("the last", partial(_has_seen, key, value))
     for stream in streams:
         assert stream.client.resets == 0
         for key in KEYS:
@@ -104,6 +106,14 @@ def test_no_update_is_lost_while_agents_are_killed(host: Host) -> None:
             assert told == [told[-1][: i + 1] for i in range(len(told))]
             assert len(told) == len(told[-1])
         stream.close()
+
+
+def _have_done(writers: list[Writer], wanted: int) -> bool:
+    return sum(len(writer.done) for writer in writers) >= wanted
+
+
+def _has_seen(key: str, value: list[Any], client: Client) -> bool:
+    return bool(client.seen[key][2] == value)
 
 
 def _history_is_whole(instance: Instance, key: str, value: list[Any]) -> None:

@@ -6,11 +6,11 @@ import os
 import signal
 import threading
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
-from config_http import Stream, ask, get, put
+from config_http import Stream, ask, get, metric, put
 from instance import wait_for
 
 if TYPE_CHECKING:
@@ -48,11 +48,7 @@ def streams() -> Iterator[list[Stream]]:
 def waiting(instance: Instance, count: int) -> None:
     """Until so many watchers wait in the agent."""
 
-    def look() -> bool:
-        stats: dict[str, Any] = instance.component("agent").get("stats", {})
-        return bool(stats.get("config_watchers") == count)
-
-    wait_for(f"{count} wait", look)
+    wait_for(f"{count} wait", lambda: metric(instance, "config_watchers") == count)
 
 
 def test_a_long_poll_sees_what_another_instance_sets(pair: Pair) -> None:
