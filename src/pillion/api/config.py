@@ -18,7 +18,9 @@ from pillion.api.config_watch import stream, wait_for_change
 from pillion.api.query import accepts, flag, text
 from pillion.api.route import EVENT_STREAM
 from pillion.config.keys import check_key, check_prefix
+from pillion.config.preconditions import weakly_listed
 from pillion.config.ring import Selection
+from pillion.http.codec import encode_fields
 from pillion.http.server import Response
 from pillion.store.interface import StoreUnavailableError
 
@@ -43,11 +45,12 @@ def get_value(
             accept = headers.get(b"accept")
             if accept is None or accept == b"*/*" or accept == b"application/json":
                 known = headers.get(b"if-none-match")
-                if known is None:
-                    fields = (*JSON_FIELDS, item.etag_field, replica.revision_field)
-                    return Response(200, fields, item.body)
-                if known == item.etag:
-                    return Response(304, (JSON_FIELDS[1], item.etag_field, replica.revision_field))
+                if known is None or not (known == item.etag or weakly_listed(known, item.etag)):
+                    head = item.head
+                    if not head:
+                        head = item.head = encode_fields((*JSON_FIELDS, item.etag_field))
+                    return Response(200, head + replica.revision_line, item.body)
+                return Response(304, (JSON_FIELDS[1], item.etag_field, replica.revision_field))
     return _get_value(context, request, values[0])
 
 

@@ -25,7 +25,8 @@ class Item:
     """One key of one layer at one revision.
 
     `body` is the JSON object that answers carry, `etag` its ETag. `omitted` says why the value is not held; then the
-    body has none. `created` is the revision of the first write since the key was absent.
+    body has none. `created` is the revision of the first write since the key was absent. `head` is for whoever answers
+    with it: header lines that are made once.
     """
 
     __slots__ = (
@@ -35,6 +36,7 @@ class Item:
         "created",
         "etag",
         "etag_field",
+        "head",
         "key",
         "layer",
         "omitted",
@@ -74,6 +76,7 @@ class Item:
             self.body = head + value + tail
         self.etag = etag_of(layer, revision)
         self.etag_field = (b"etag", self.etag)
+        self.head = b""
 
     @property
     def value(self) -> bytes:

@@ -54,6 +54,7 @@ class Replica:
         self.tried = asyncio.Event()
         self.snapshots = 0
         self.revision_field = (b"pillion-revision", b"0")
+        self.revision_line = b"pillion-revision: 0\r\n"
         self.stale_since: float | None = clock()
         self.on_steps: list[Callable[[list[Step]], None]] = []
         self._clock = clock
@@ -252,6 +253,7 @@ class Replica:
         if revision > self.tree.revision or back:
             self.tree.revision = revision
             self.revision_field = (b"pillion-revision", b"%d" % revision)
+            self.revision_line = b"pillion-revision: %d\r\n" % revision
         if self.feed.ring.end < self.tree.revision:
             self.feed.publish(self.tree.revision, ())
         for future, wanted in list(self._waiting.items()):
