@@ -49,7 +49,7 @@ CHECKS = [
     checks.response_headers_conformance,
     checks.response_schema_conformance,
 ]
-EXAMPLES = 6
+EXAMPLES = 12
 SOAK_EXAMPLES = 400
 BOUND_S = 10.0
 
