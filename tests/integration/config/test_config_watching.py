@@ -145,3 +145,20 @@ def test_the_agent_dies_in_the_middle_of_a_watch(pair: Pair, streams: list[Strea
     assert stream.client.resets == 0
     assert stream.connects > 1
     two.wait_state("agent")
+
+
+def test_an_upgrade_in_the_middle_of_a_watch(pair: Pair, streams: list[Stream]) -> None:
+    one, two = pair
+    put(one, "k", 0)
+    stream = Stream(two, "/v1/config/k")
+    streams.append(stream)
+    stream.wait("the snapshot", lambda client: client.last is not None)
+    put(one, "k", 1)
+    one.host.pillion("upgrade", "--instance", "two", timeout=60)
+    put(two, "k", 2)
+    assert get(two, "k").body["value"] == 2
+    put(one, "k", 3)
+    stream.wait("the last", lambda client: client.seen["k"][2] == 3)
+    assert [data["value"] for kind, data in stream.events if data.get("value")] == [1, 2, 3]
+    assert stream.client.resets == 0
+    assert stream.connects == 2
