@@ -198,7 +198,9 @@ class Neighbours:
         except OSError:
             return  # looked for again when in doubt
         for name in names:
-            self._look_at(name)
+            # Those that we know have a pidfd: nothing about them can be missed.
+            if name not in self._alive:
+                self._look_at(name)
 
     def _look_at(self, instance: str) -> None:
         """Watch the keeper of `instance`, if it lives and is not watched yet."""

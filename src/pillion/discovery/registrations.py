@@ -22,6 +22,7 @@ from pillion.discovery.known import Keeping, read_known
 from pillion.errors import RefusedError
 from pillion.store.interface import (
     ABSENT,
+    LEASE_EXPIRED,
     CompactedError,
     ConflictError,
     LeaseEndedError,
@@ -39,9 +40,6 @@ PREFIX = "services/"
 MOST_OURS = 10_000
 PUT_AGAIN_S = 3.0
 """Within how many seconds after the store's return ours are put again."""
-
-LEASE_ENDED = "pillion: lease ended"
-"""The writer of a deletion that nobody asked for: a lease has ended."""
 
 _CATCH_UP_S = 1.0
 _BACKOFF_S = (0.2, 5.0)
@@ -319,8 +317,8 @@ def _same(present: ServiceInstance, wanted: ServiceInstance) -> bool:
 
 
 def _is_certain(change: Change) -> bool:
-    """Whether somebody has deleted it."""
-    return change.writer != LEASE_ENDED
+    """Whether it is gone for sure: deleted, given back, or its sidecar dead. A lease that expired may be a slow network."""
+    return change.writer != LEASE_EXPIRED
 
 
 def _instance_of(key: str, value: bytes) -> ServiceInstance | None:

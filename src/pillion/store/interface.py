@@ -26,6 +26,13 @@ if TYPE_CHECKING:
 ABSENT = 0
 """As an expected revision: the key must not exist."""
 
+LEASE_EXPIRED = "pillion: lease expired"
+"""The writer of a deletion that nobody asked for: a lease was not renewed in time, whatever has become of its holder."""
+LEASE_REVOKED = "pillion: lease revoked"
+"""The same where the holder has given it back."""
+SESSION_ENDED = "pillion: session ended"
+"""The same where the holder is certainly gone: the kernel has freed its lock."""
+
 KEY_BYTES = 1024
 VALUE_BYTES = 512 * 1024
 

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 TOPIC = "store"
-"""Of the neighbours' bell; the detail is `<revision> <key>`, or `<revision>` when several keys were written."""
+"""Of the neighbours' bell; the detail is `<store> <revision> <key>`, without a key when several were written."""
 _CLOSE_S = 5.0
 _RANG_BEFORE_US_S = 60.0
 
@@ -278,7 +278,7 @@ class SqliteStore:
         if written:
             revision, key = written[-1]
             one = key if len(written) == 1 else None
-            self._neighbours.ring(TOPIC, f"{revision} {one}" if one is not None else str(revision))
+            self._ring(revision, one)
             self._feed.nudge(revision, one)
 
     def _stands(self, state: State, *, came_back: bool) -> None:
@@ -311,12 +311,17 @@ class SqliteStore:
 
     # What neighbours tell.
 
+    def _ring(self, revision: int, key: str | None) -> None:
+        self._neighbours.ring(TOPIC, f"{self.identity} {revision}" + (f" {key}" if key else ""))
+
     def _rung(self, _instance: str, detail: str) -> None:
         if not self._started or self._closed:
             return
-        number, _, key = detail.partition(" ")
+        store, _, rest = detail.partition(" ")
+        number, _, key = rest.partition(" ")
         self._recovery.soon()
-        if number.isascii() and number.isdigit() and len(number) < 20:
+        # A revision says nothing about a store that is another one than ours.
+        if store == self.identity and number.isascii() and number.isdigit() and len(number) < 20:
             self._feed.nudge(int(number), key or None)
         else:
             self._feed.look()
@@ -343,4 +348,4 @@ class SqliteStore:
 
         revision, time_ns = await self.reading(newest)
         if revision and abs(time.time() - time_ns / 1e9) < _RANG_BEFORE_US_S:
-            self._neighbours.ring(TOPIC, str(revision))
+            self._ring(revision, None)

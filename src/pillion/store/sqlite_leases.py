@@ -13,7 +13,13 @@ import uuid
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from pillion.errors import PillionError
-from pillion.store.interface import StoreFullError, StoreUnavailableError
+from pillion.store.interface import (
+    LEASE_EXPIRED,
+    LEASE_REVOKED,
+    SESSION_ENDED,
+    StoreFullError,
+    StoreUnavailableError,
+)
 from pillion.store.sqlite_writing import Lease, Transaction, has_lease, holders, leases_of
 
 if TYPE_CHECKING:
@@ -37,7 +43,6 @@ if TYPE_CHECKING:
 
 
 MOST_LEASES = 10_000
-_WRITER = "pillion: lease ended"
 # A timer that is this late means that the process was stopped: its clients could not renew either.
 _LATE_S = 0.5
 _GRACE_S = 2.0
@@ -103,7 +108,9 @@ class Leases:
 
     async def revoke(self, lease: str) -> None:
         """See `Store.revoke`."""
-        await self._access.writing(lambda transaction: transaction.end_lease(lease, writer=_WRITER))
+        await self._access.writing(
+            lambda transaction: transaction.end_lease(lease, writer=LEASE_REVOKED)
+        )
         self._forget(lease)
 
     async def adopt(self) -> None:
@@ -132,7 +139,7 @@ class Leases:
         """End the leases of a session that is gone; nothing when somebody else has."""
         if await self._access.reading(lambda db: leases_of(db, holder)):
             await self._access.writing(
-                lambda transaction: transaction.end_leases_of(holder, writer=_WRITER)
+                lambda transaction: transaction.end_leases_of(holder, writer=SESSION_ENDED)
             )
 
     def gone(self, holder: Holder) -> None:
@@ -201,7 +208,7 @@ class Leases:
         try:
             await self._access.writing(
                 lambda transaction: transaction.end_lease(
-                    lease, writer=_WRITER, engine=self._engine
+                    lease, writer=LEASE_EXPIRED, engine=self._engine
                 )
             )
         except StoreUnavailableError:
