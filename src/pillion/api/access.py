@@ -8,8 +8,9 @@ cannot change that name in the request.
 from __future__ import annotations
 
 import hmac
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from pillion.api.problems import problem
 from pillion.api.route import Role
@@ -27,8 +28,7 @@ _LOOPBACK_NAMES = (b"127.0.0.1", b"localhost", b"[::1]")
 _BEARER = b"bearer "
 
 
-@dataclass(frozen=True, slots=True)
-class Users:
+class Users(msgspec.Struct, frozen=True):
     """User ids that the Unix socket lets in: our own and root as operators, the app's as the app."""
 
     own: int
@@ -43,8 +43,7 @@ class Users:
         return Role.APP if uid == self.app else None
 
 
-@dataclass(frozen=True, slots=True)
-class Tokens:
+class Tokens(msgspec.Struct, frozen=True):
     """The bearer tokens of the instance; an empty one is none and fits nothing."""
 
     app: bytes = b""
@@ -65,8 +64,7 @@ def hosts_allowed(port: int, names: Iterable[str] = ()) -> frozenset[bytes]:
     return frozenset(name + b":%d" % port for name in wanted)
 
 
-@dataclass(frozen=True, slots=True)
-class Access:
+class Access(msgspec.Struct, frozen=True):
     """The rules of one instance. `hosts` are the Host values that the TCP listener answers to."""
 
     users: Users

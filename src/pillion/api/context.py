@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
+
+import msgspec
 
 from pillion import __version__
 from pillion.errors import RefusedError, UnreachableError
@@ -47,8 +48,7 @@ async def _no_reload() -> ReloadAnswer:
     raise RefusedError(501, "Not Implemented", "cannot reload: this agent was given no settings")
 
 
-@dataclass(slots=True)
-class Context:
+class Context(msgspec.Struct):
     """One agent's view of its instance.
 
     `state` is what the keeper said last, None before it has said anything. `closing` is set when this
@@ -60,8 +60,8 @@ class Context:
     reload: Callable[[], Awaitable[ReloadAnswer]] = _no_reload
     stats: Callable[[], Stats] = dict
     state: Status | None = None
-    closing: asyncio.Event = field(default_factory=asyncio.Event)
-    started_s: float = field(default_factory=time.time)
+    closing: asyncio.Event = msgspec.field(default_factory=asyncio.Event)
+    started_s: float = msgspec.field(default_factory=time.time)
     version: str = __version__
     streams: int = 0
     inlet: Inlet | None = None

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from pillion.http.paths import decode_segment
 
@@ -13,11 +14,10 @@ if TYPE_CHECKING:
     from pillion.api.route import Route
 
 
-@dataclass(slots=True)
-class Methods:
+class Methods(msgspec.Struct):
     """The routes of one path by method, HEAD where there is GET, and the Allow field that lists them."""
 
-    routes: dict[str, Route] = field(default_factory=dict)
+    routes: dict[str, Route] = msgspec.field(default_factory=dict)
     allow: bytes = b""
 
     def add(self, route: Route) -> None:
@@ -29,9 +29,8 @@ class Methods:
         self.allow = ", ".join(sorted(self.routes)).encode()
 
 
-@dataclass(slots=True)
-class _Node:
-    exact: dict[str, _Node] = field(default_factory=dict)
+class _Node(msgspec.Struct):
+    exact: dict[str, _Node] = msgspec.field(default_factory=dict)
     any: _Node | None = None
     rest: Methods | None = None
     methods: Methods | None = None

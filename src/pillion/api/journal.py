@@ -6,7 +6,6 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -48,8 +47,7 @@ class EventList(msgspec.Struct, frozen=True):
     items: list[Event]
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
+class Wanted(msgspec.Struct, frozen=True):
     """Which events: None is any."""
 
     kind: str | None = None
@@ -130,7 +128,7 @@ async def _live(
         yield pair
     last = present[-1][0] if present else None
     if last is not None:
-        search = replace(search, since_ns=last.time_ns)
+        search = msgspec.structs.replace(search, since_ns=last.time_ns)
     source = follow(state_dir, search)
     assert isinstance(source, AsyncGenerator)
     async with aclosing(source):

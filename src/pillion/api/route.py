@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
+
+import msgspec
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -33,8 +34,7 @@ class Role(enum.IntEnum):
     OPERATOR = 2
 
 
-@dataclass(frozen=True, slots=True)
-class Parameter:
+class Parameter(msgspec.Struct, frozen=True):
     """A query parameter; `schema` is its JSON Schema."""
 
     name: str
@@ -42,8 +42,7 @@ class Parameter:
     description: str
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True):
     """What a route answers with `status`: JSON of the type `model`, or the media types alone."""
 
     status: int
@@ -52,8 +51,7 @@ class Answer:
     media: tuple[str, ...] = (JSON,)
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
+class Route(msgspec.Struct, frozen=True):
     """One row: `path` is a template, `{name}` one segment, `{name+}` the rest of it; `body` the type of the request's JSON body.
 
     `media` are the media types of a body that is no JSON document.

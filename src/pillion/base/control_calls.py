@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from pillion.errors import RefusedError, UnreachableError
 
@@ -15,8 +16,7 @@ if TYPE_CHECKING:
 CALLS_UNDER_WAY = 64
 
 
-@dataclass(slots=True)
-class _Waiting:
+class _Waiting(msgspec.Struct):
     method: str
     future: asyncio.Future[bytes]
     timer: asyncio.TimerHandle

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 
-@dataclass(slots=True)
-class Counters:
+class Counters(msgspec.Struct):
     """What went wrong on the wire, since the start."""
 
     dropped: int = 0
@@ -14,8 +13,7 @@ class Counters:
     unknown: int = 0
 
 
-@dataclass(slots=True)
-class LoopLag:
+class LoopLag(msgspec.Struct):
     """How late the loop's timers are: the last heartbeat's lateness and the worst, in seconds."""
 
     last_s: float = 0.0

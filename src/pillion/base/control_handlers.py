@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import msgspec
 
 if TYPE_CHECKING:
     import socket
@@ -33,8 +34,7 @@ def _no_state(_state: Status) -> None:
     return None
 
 
-@dataclass(slots=True)
-class Handlers:
+class Handlers(msgspec.Struct):
     """One callback per message of the keeper; every one is called from the loop and returns at once.
 
     `retire` gets the drain's bound in seconds and the socket to the successor (None when there is none;

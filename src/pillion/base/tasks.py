@@ -8,8 +8,9 @@ the end of the group is bounded.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
+
+import msgspec
 
 from pillion.errors import PillionError
 
@@ -19,8 +20,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class TaskEnd:
+class TaskEnd(msgspec.Struct, frozen=True):
     """A task that ended when it should not: by `error`, or by returning (`error` is None)."""
 
     name: str

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -21,8 +20,7 @@ SOCKET_VARIABLE = "PILLION_SOCKET"
 _LISTED = 20
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(msgspec.Struct, frozen=True):
     """An instance on this host: its directory, whether its keeper lives, and its record when readable."""
 
     name: str

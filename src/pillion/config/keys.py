@@ -9,9 +9,10 @@ schema/KEY, schema/PREFIX/
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cached_property
 from urllib.parse import quote
+
+import msgspec
 
 from pillion.errors import UsageError
 from pillion.settings.names import KEY_BYTES
@@ -59,8 +60,7 @@ def check_layer(layer: str | None) -> str | None:
     return layer
 
 
-@dataclass(frozen=True)
-class Scopes:
+class Scopes(msgspec.Struct, frozen=True, dict=True):
     """Whose values an instance sees; an empty `environment` is none, and has no layer."""
 
     environment: str

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from contextlib import aclosing
-from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from pillion.config.keys import LAYERS
 from pillion.config.ring import Group, Selection
@@ -21,16 +22,14 @@ if TYPE_CHECKING:
     from pillion.store.interface import Change, Entry, Store
 
 
-@dataclass(frozen=True, slots=True)
-class Past:
+class Past(msgspec.Struct, frozen=True):
     """One change of a key in the past; `value` is None where it was deleted."""
 
     layer: str
     change: Change
 
 
-@dataclass(frozen=True, slots=True)
-class View:
+class View(msgspec.Struct, frozen=True):
     """One side of a comparison: over all layers or one alone, now or as of `revision`."""
 
     layer: str | None = None
@@ -43,8 +42,7 @@ class View:
         ) or "now"
 
 
-@dataclass(frozen=True, slots=True)
-class Difference:
+class Difference(msgspec.Struct, frozen=True):
     """A key that two views do not agree on; None where it is not there."""
 
     key: str

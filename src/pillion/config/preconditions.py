@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+import msgspec
 
 from pillion.errors import PillionError, UsageError
 
@@ -21,8 +22,7 @@ class Outdated(PillionError):
         self.etag = etag
 
 
-@dataclass(frozen=True, slots=True)
-class Precondition:
+class Precondition(msgspec.Struct, frozen=True):
     """Both fields as lists of entity tags; None for a field that was not sent, `(ANY,)` for the star."""
 
     match: tuple[bytes, ...] | None = None

@@ -7,8 +7,9 @@ from a snapshot.
 from __future__ import annotations
 
 from bisect import bisect_right
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from pillion.config.items import deleted_body
 
@@ -23,8 +24,7 @@ MOST_BYTES = 4 << 20
 _STEP_BYTES = 256
 
 
-@dataclass(frozen=True, slots=True)
-class Selection:
+class Selection(msgspec.Struct, frozen=True):
     """What one watcher sees: a key, or all keys that begin with `prefix`; over all layers, or one `layer` alone."""
 
     key: str | None = None
@@ -50,8 +50,7 @@ class Selection:
         return self.prefix if self.key is None else self.key
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(msgspec.Struct, frozen=True):
     """What a watcher is told: `put`, `delete`, `current` or `reset`; `revision` where one may resume behind it."""
 
     kind: str
@@ -59,8 +58,7 @@ class Event:
     revision: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Group:
+class Group(msgspec.Struct, frozen=True):
     """All steps of one revision; whoever resumes has seen all of them or none."""
 
     revision: int

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from pillion.config.items import problem_with
 from pillion.config.keys import SCHEMAS, check_key, check_prefix
@@ -14,8 +15,7 @@ if TYPE_CHECKING:
     from pillion.store.interface import Change, Entry
 
 
-@dataclass(frozen=True, slots=True)
-class Schema:
+class Schema(msgspec.Struct, frozen=True):
     """One schema; `name` is a key, or with a slash at its end the beginning of keys."""
 
     name: str

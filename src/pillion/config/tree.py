@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from pillion.config.items import Item, problem_with
 from pillion.config.keys import LAYERS
@@ -19,8 +20,7 @@ MOST_BYTES = 128 << 20
 """Of values: above any store's usual quota. What goes beyond is held without its value, and counted."""
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(msgspec.Struct, frozen=True):
     """One change: `own` is what `layer` holds for `key` now, `effective` what holds over all layers; None is nothing.
 
     `shows` says whether what holds over all layers has changed with it.

@@ -8,8 +8,9 @@ milliseconds between, watchers may see such a value, and history says so.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeVar
+
+import msgspec
 
 from pillion.config.items import Item, etag_of
 from pillion.config.preconditions import Outdated, Precondition
@@ -48,8 +49,7 @@ class Journal(Protocol):
         """Make an entry."""
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
+class Written(msgspec.Struct, frozen=True):
     """What a write has made of a key in its layer: `item` is None when it is gone, `created` when it is new."""
 
     item: Item | None

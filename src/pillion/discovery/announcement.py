@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from pillion.discovery.instance import USABLE, ServiceInstance
 
@@ -15,8 +16,7 @@ if TYPE_CHECKING:
 _APP = "app"
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
+class Standing(msgspec.Struct, frozen=True):
     """What is known of the app at a moment.
 
     `health` is one of passing, warning and critical. `drained` is the pid of a process of the app that was about to

@@ -11,8 +11,9 @@ back, or the service has recovered and the rest had its time to return, or a bou
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+import msgspec
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -26,11 +27,10 @@ _CROWD = 2
 MOST_LOST = 10_000
 
 
-@dataclass(slots=True)
-class _Losses:
+class _Losses(msgspec.Struct):
     """The losses of one service. `until_s` is None in the quiet state, else when keeping ends at the latest."""
 
-    lost: dict[str, tuple[float, ServiceInstance]] = field(default_factory=dict)
+    lost: dict[str, tuple[float, ServiceInstance]] = msgspec.field(default_factory=dict)
     until_s: float | None = None
     recovered_s: float | None = None
 

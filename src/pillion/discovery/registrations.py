@@ -12,7 +12,6 @@ import contextlib
 import random
 import time
 from contextlib import aclosing
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
@@ -54,8 +53,7 @@ class Put(NamedTuple):
     written: bool
 
 
-@dataclass(slots=True)
-class _Own:
+class _Own(msgspec.Struct):
     instance: ServiceInstance
     renewed_s: float
 

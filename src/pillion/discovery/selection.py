@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from pillion.discovery.instance import STATUSES, USABLE
 
@@ -16,8 +17,7 @@ ANY = "any"
 _RANKS = {status: rank for rank, status in enumerate(STATUSES)}
 
 
-@dataclass(frozen=True, slots=True)
-class Selection:
+class Selection(msgspec.Struct, frozen=True):
     """What is asked for: every one of `tags`, one of `statuses`, and `zone` alone unless it is None."""
 
     tags: frozenset[str] = frozenset()

@@ -6,7 +6,6 @@ start-up scripts, keys and credentials. Every exchange is bounded in time and by
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 import msgspec
@@ -32,8 +31,7 @@ _AZURE_VERSION = "2021-02-01"
 Fields = tuple[tuple[bytes, bytes], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Told:
+class Told(msgspec.Struct, frozen=True):
     """An answer of the metadata service; header names are lower case."""
 
     status: int

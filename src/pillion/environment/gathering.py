@@ -5,8 +5,9 @@ Everything here may wait for a disk; `Surroundings` does it in a thread of its o
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from pillion.environment import app, container, hardware, host, network, pod
 from pillion.environment.facts import Cpu, Disk, Host
@@ -32,8 +33,7 @@ if TYPE_CHECKING:
 _MOUNTINFO_BYTES = 4 << 20
 
 
-@dataclass(frozen=True, slots=True)
-class Fixed:
+class Fixed(msgspec.Struct, frozen=True):
     """What does not change while this process runs."""
 
     machine: str | None
@@ -46,8 +46,7 @@ class Fixed:
     pod: Pod | None
 
 
-@dataclass(frozen=True, slots=True)
-class Local:
+class Local(msgspec.Struct, frozen=True):
     """What this host tells at one moment."""
 
     host: Host

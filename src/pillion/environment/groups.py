@@ -6,8 +6,9 @@ root, and then the path that /proc tells begins above what is mounted: what is m
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import msgspec
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,8 +20,7 @@ if TYPE_CHECKING:
 _NO_LIMIT = 1 << 60
 
 
-@dataclass(frozen=True, slots=True)
-class GroupPath:
+class GroupPath(msgspec.Struct, frozen=True):
     """One line of /proc/PID/cgroup; `controllers` is empty for the unified hierarchy (cgroups(7))."""
 
     controllers: frozenset[str]

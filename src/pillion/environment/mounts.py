@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from pillion.environment.facts import Disk
 from pillion.environment.secrecy import without_userinfo
@@ -16,8 +17,7 @@ if TYPE_CHECKING:
 _ESCAPE = re.compile(r"\\([0-7]{3})")
 
 
-@dataclass(frozen=True, slots=True)
-class Mount:
+class Mount(msgspec.Struct, frozen=True):
     """One line of mountinfo (proc(5)): `root` is the part of the file system that is mounted at `point`."""
 
     root: str

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 
-@dataclass(frozen=True, slots=True)
-class AppFacts:
+class AppFacts(msgspec.Struct, frozen=True):
     """`identity` names one process of the app and no other, empty while there is none; `runs` is false while it is being stopped.
 
     `reasons` say why it cannot take work, none when it can.

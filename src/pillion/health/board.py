@@ -6,8 +6,9 @@ since the app's start, the others neither run nor count; then the start-up check
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
+
+import msgspec
 
 from pillion.health.agenda import Agenda
 from pillion.health.check import CRITICAL, LIVENESS, STARTUP, STATUSES, Ttl
@@ -47,8 +48,7 @@ class Run(NamedTuple):
     token: int
 
 
-@dataclass(slots=True)
-class Entry:
+class Entry(msgspec.Struct):
     """One check and what is known of it. `since` is when its status last changed, as the caller's `stamp` says."""
 
     check: Check
@@ -65,8 +65,7 @@ class Entry:
     fed_until: float = 0.0
 
 
-@dataclass(slots=True)
-class Counters:
+class Counters(msgspec.Struct):
     """Totals since the agent's start."""
 
     runs: int = 0
@@ -75,24 +74,23 @@ class Counters:
     transitions: int = 0
 
 
-@dataclass(slots=True)
-class Board:
+class Board(msgspec.Struct):
     """The checks. `random` gives numbers in [0, 1), `stamp` the time of day for people."""
 
     random: Callable[[], float]
     stamp: Callable[[], str]
     at_once: int = AT_ONCE
-    entries: dict[str, Entry] = field(default_factory=dict)
-    counters: Counters = field(default_factory=Counters)
+    entries: dict[str, Entry] = msgspec.field(default_factory=dict)
+    counters: Counters = msgspec.field(default_factory=Counters)
     started: bool = False
     """Whether the start-up checks have passed since the app's start."""
     under_way: int = 0
     awake: bool = False
     """Whether anything is checked."""
-    _agenda: Agenda = field(default_factory=Agenda)
-    _queue: dict[str, None] = field(default_factory=dict)
+    _agenda: Agenda = msgspec.field(default_factory=Agenda)
+    _queue: dict[str, None] = msgspec.field(default_factory=dict)
     _tokens: int = 0
-    _flying: dict[int, str] = field(default_factory=dict)
+    _flying: dict[int, str] = msgspec.field(default_factory=dict)
 
     def begin(self, now: float) -> None:
         """A new process of the app has started: everything is to be found out anew."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TypeAlias
+
+import msgspec
 
 PASSING = "passing"
 WARNING = "warning"
@@ -16,8 +17,7 @@ STARTUP = "startup"
 KINDS = (READINESS, LIVENESS, STARTUP)
 
 
-@dataclass(frozen=True, slots=True)
-class Http:
+class Http(msgspec.Struct, frozen=True):
     """Ask `url`, follow no redirect, and look at the status: it passes within one of `statuses`, ends included."""
 
     url: str
@@ -27,8 +27,7 @@ class Http:
     sort: str = "http"
 
 
-@dataclass(frozen=True, slots=True)
-class Tcp:
+class Tcp(msgspec.Struct, frozen=True):
     """Connect, and close."""
 
     host: str
@@ -36,32 +35,28 @@ class Tcp:
     sort: str = "tcp"
 
 
-@dataclass(frozen=True, slots=True)
-class Exec:
+class Exec(msgspec.Struct, frozen=True):
     """Run a command: code 0 passes."""
 
     command: tuple[str, ...]
     sort: str = "exec"
 
 
-@dataclass(frozen=True, slots=True)
-class Ttl:
+class Ttl(msgspec.Struct, frozen=True):
     """Wait to be told, again within `ttl_s` seconds."""
 
     ttl_s: float
     sort: str = "ttl"
 
 
-@dataclass(frozen=True, slots=True)
-class Process:
+class Process(msgspec.Struct, frozen=True):
     """See whether a process lives: the one that `pid_file` names, the app without one."""
 
     pid_file: str | None = None
     sort: str = "process"
 
 
-@dataclass(frozen=True, slots=True)
-class Grpc:
+class Grpc(msgspec.Struct, frozen=True):
     """Ask by grpc.health.v1 for `service`; the empty name is the server as a whole."""
 
     address: str
@@ -72,8 +67,7 @@ class Grpc:
 Probe: TypeAlias = Http | Tcp | Exec | Ttl | Process | Grpc
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Check:
+class Check(msgspec.Struct, frozen=True, kw_only=True):
     """One check. Times in seconds; `rise` and `fall` count results in a row; `jitter` is a share of the interval.
 
     `grace_s` after the app's start failures do not count, until it has passed once.

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+import msgspec
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -14,13 +15,12 @@ _BURST = 10.0
 _PER_S = 1.0
 
 
-@dataclass(slots=True)
-class Outlet:
+class Outlet(msgspec.Struct):
     """`write` takes kind, reason and data. Each check may say ten things at once and one a second after that."""
 
     write: Callable[[str, str, dict[str, Json]], None]
     dropped: int = 0
-    _left: dict[str, tuple[float, float]] = field(default_factory=dict)
+    _left: dict[str, tuple[float, float]] = msgspec.field(default_factory=dict)
 
     def event(self, kind: str, reason: str, data: dict[str, Json]) -> None:
         """Write, whatever the rate."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import replace
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from pillion.health.check import Exec, Grpc, Http, Process, Tcp
 from pillion.health.probes import exec as exec_probe
@@ -33,7 +34,7 @@ class Prober:
         """The result of one attempt, of at most `check.timeout_s` seconds and what a kill takes."""
         began_s = time.monotonic()
         result = await self._ask(check)
-        return replace(result, duration_s=time.monotonic() - began_s)
+        return msgspec.structs.replace(result, duration_s=time.monotonic() - began_s)
 
     def keep(self, names: frozenset[str]) -> None:
         """Forget what was remembered of checks that there are no more."""

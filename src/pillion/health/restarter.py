@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from pillion.errors import PillionError
 from pillion.health.restarts import decide
@@ -18,8 +19,7 @@ if TYPE_CHECKING:
     from pillion.health.outlet import Outlet
 
 
-@dataclass(slots=True)
-class _Pending:
+class _Pending(msgspec.Struct):
     check: str
     timer: asyncio.TimerHandle
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+
+import msgspec
 
 OUTPUT_BYTES = 1024
 _CUT = " …"
@@ -17,8 +18,7 @@ class Verdict(enum.Enum):
     FAIL = "fail"
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(msgspec.Struct, frozen=True):
     """`output` is at most `OUTPUT_BYTES` of UTF-8 (see `clip`), `duration_s` the time it took in seconds."""
 
     verdict: Verdict

@@ -9,8 +9,9 @@ ready, and alive until it has been seen dead. What is told (ttl) needs no counti
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from pillion.health.check import CRITICAL, LIVENESS, PASSING, WARNING, Ttl
 from pillion.health.result import Verdict
@@ -22,8 +23,7 @@ if TYPE_CHECKING:
 NOT_YET = "not checked yet"
 
 
-@dataclass(frozen=True, slots=True)
-class State:
+class State(msgspec.Struct, frozen=True):
     """What is known of a check. `rises` and `falls` are results in a row, as far as they matter.
 
     Failures before `grace_until` do not count. `good_from` and `good_until` are the first and the last success
@@ -57,7 +57,7 @@ def initial(check: Check, now: float) -> State:
 def adopt(check: Check, state: State) -> State:
     """The state that a changed check begins with: the status stays, what has been counted does not."""
     del check
-    return replace(state, rises=0, falls=0)
+    return msgspec.structs.replace(state, rises=0, falls=0)
 
 
 def observe(
@@ -66,39 +66,45 @@ def observe(
     """The state after `result`. An `early` failure, of an attempt before its time, does not count."""
     if isinstance(check.probe, Ttl):
         return told(state, result, now)
-    seen = replace(state, output=result.output, duration_s=result.duration_s)
+    seen = msgspec.structs.replace(state, output=result.output, duration_s=result.duration_s)
     if result.good:
         rises = min(state.rises + 1, check.rise)
-        seen = _good(replace(seen, rises=rises, falls=0), now)
+        seen = _good(msgspec.structs.replace(seen, rises=rises, falls=0), now)
         settled = state.decided and state.status != CRITICAL
         return _settle(seen, result.verdict) if settled or rises >= check.rise else seen
     if early or now < state.grace_until:
-        return replace(seen, rises=0)
+        return msgspec.structs.replace(seen, rises=0)
     falls = min(state.falls + 1, check.fall)
-    seen = replace(seen, rises=0, falls=falls)
-    return replace(seen, status=CRITICAL, decided=True) if falls >= check.fall else seen
+    seen = msgspec.structs.replace(seen, rises=0, falls=falls)
+    return (
+        msgspec.structs.replace(seen, status=CRITICAL, decided=True)
+        if falls >= check.fall
+        else seen
+    )
 
 
 def told(state: State, result: Result, now: float) -> State:
     """The state after somebody has said so: at once."""
-    seen = replace(state, output=result.output, duration_s=None)
+    seen = msgspec.structs.replace(state, output=result.output, duration_s=None)
     if result.good:
-        return _settle(_good(replace(seen, rises=1, falls=0), now), result.verdict)
-    return replace(seen, rises=0, falls=1, status=CRITICAL, decided=True)
+        return _settle(_good(msgspec.structs.replace(seen, rises=1, falls=0), now), result.verdict)
+    return msgspec.structs.replace(seen, rises=0, falls=1, status=CRITICAL, decided=True)
 
 
 def expire(check: Check, state: State) -> State:
     """The state of a ttl check that nobody has fed in time."""
     assert isinstance(check.probe, Ttl)
     output = f"nobody said pass, warn or fail within {check.probe.ttl_s:g} s"
-    return replace(state, status=CRITICAL, decided=True, rises=0, falls=1, output=output)
+    return msgspec.structs.replace(
+        state, status=CRITICAL, decided=True, rises=0, falls=1, output=output
+    )
 
 
 def _good(state: State, now: float) -> State:
     first = now if state.good_from is None else state.good_from
-    return replace(state, good_from=first, good_until=now, grace_until=now)
+    return msgspec.structs.replace(state, good_from=first, good_until=now, grace_until=now)
 
 
 def _settle(state: State, verdict: Verdict) -> State:
     status = WARNING if verdict is Verdict.WARN else PASSING
-    return replace(state, status=status, decided=True)
+    return msgspec.structs.replace(state, status=status, decided=True)

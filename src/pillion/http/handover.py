@@ -16,7 +16,8 @@ import os
 import socket
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+
+import msgspec
 
 _MESSAGE_BYTES = 4096
 _DESCRIPTORS = 16
@@ -27,8 +28,7 @@ class HandoverError(OSError):
     """The other process is gone, or speaks something else."""
 
 
-@dataclass(frozen=True, slots=True)
-class Received:
+class Received(msgspec.Struct, frozen=True):
     """What a receiver got: connections adopted, and whether the sender said that it was all."""
 
     adopted: int

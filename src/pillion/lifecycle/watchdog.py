@@ -6,7 +6,7 @@ paused container, a sleeping laptop or an agent that was away is no silence of t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 # Less is no work: the tick of a timer, a signal handled.
 CPU_PROGRESS_S = 0.01
@@ -18,8 +18,7 @@ _SAMPLES = 6
 _GAP = 2.0
 
 
-@dataclass(frozen=True, slots=True)
-class Wishes:
+class Wishes(msgspec.Struct, frozen=True):
     """What is to be watched: shares of limits from 0 to 1 for `sustained_s`, and `progress_s`; None is off."""
 
     memory: float | None = None
@@ -41,8 +40,7 @@ class Wishes:
         return min(max(min(spans, default=0.0) / _SAMPLES, _MIN_INTERVAL_S), _MAX_INTERVAL_S)
 
 
-@dataclass(frozen=True, slots=True)
-class Sample:
+class Sample(msgspec.Struct, frozen=True):
     """The app at one moment. `memory` and `descriptors` are shares of their limits, None where there is no limit or no measure.
 
     `cpu_s` and `output_bytes` only ever grow in one process's life, None where they cannot be measured. `stopped`: all of it is

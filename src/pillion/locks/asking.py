@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from pillion.errors import PillionError
 
@@ -12,8 +13,7 @@ if TYPE_CHECKING:
     from pillion.locks.record import Bind, Holding, Life
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
+class Wanted(msgspec.Struct, frozen=True):
     """What is asked for: `subject` is `locks/<name>` or `elections/<name>`, times are seconds.
 
     `life` is the process that it is bound to, for `bind` of app and process.

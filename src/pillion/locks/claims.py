@@ -17,8 +17,9 @@ we give it up no later than the store does.
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from pillion.errors import RefusedError
 
@@ -65,8 +66,7 @@ class End(enum.Enum):
     CLOSING = "this agent ends"
 
 
-@dataclass(slots=True, eq=False)
-class Claim:
+class Claim(msgspec.Struct, eq=False):
     """One who wants or has a lock.
 
     `until_s` is when a waiter gives up, and when a holder's lease ends; `renew_s` when a waiter's own lease has to be renewed;
@@ -91,29 +91,25 @@ class Claim:
         return f"{self.subject}/{self.id}"
 
 
-@dataclass(frozen=True, slots=True)
-class Grant:
+class Grant(msgspec.Struct, frozen=True):
     """The claim holds the lock: answer it."""
 
     claim: Claim
 
 
-@dataclass(frozen=True, slots=True)
-class Confirm:
+class Confirm(msgspec.Struct, frozen=True):
     """The claim is first after a wait: renew its lease, then say `confirmed`."""
 
     claim: Claim
 
 
-@dataclass(frozen=True, slots=True)
-class Renew:
+class Renew(msgspec.Struct, frozen=True):
     """Renew the lease of a claim that waits."""
 
     claim: Claim
 
 
-@dataclass(frozen=True, slots=True)
-class Finish:
+class Finish(msgspec.Struct, frozen=True):
     """The claim has ended (`claim.end`): answer who waits for it, and take its key away where it is still ours."""
 
     claim: Claim

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import msgspec
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -15,8 +16,7 @@ if TYPE_CHECKING:
     from pillion.logs.sinks import Groups, Records, Sink
 
 
-@dataclass(frozen=True, slots=True)
-class Batch:
+class Batch(msgspec.Struct, frozen=True):
     """Ready to be sent: `ends` are the positions behind it, `oldest_ns` the arrival of its first record."""
 
     body: bytes

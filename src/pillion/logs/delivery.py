@@ -10,8 +10,9 @@ import asyncio
 import random
 import time
 from collections import deque
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from pillion.logs.pace import Pace
 from pillion.logs.retry import Backoff, Stall
@@ -31,8 +32,7 @@ if TYPE_CHECKING:
 LOSS_EVERY_S = 10.0
 
 
-@dataclass(slots=True)
-class Counters:
+class Counters(msgspec.Struct):
     """What became of everything, since the start."""
 
     records: int = 0
@@ -43,11 +43,10 @@ class Counters:
     rejected_records: int = 0
 
 
-@dataclass(slots=True, eq=False)
-class _Flight:
+class _Flight(msgspec.Struct, eq=False):
     batch: Batch
     done: bool = False
-    task: asyncio.Task[None] | None = field(default=None, repr=False)
+    task: asyncio.Task[None] | None = None
 
 
 class Delivery:

@@ -10,7 +10,6 @@ import asyncio
 import time
 import zlib
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 import msgspec
@@ -30,8 +29,7 @@ _GZIP_LEVEL = 1
 _TEXT_BYTES = 300
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True):
     """A receiver's answer: `retry_after` and `content_type` are the headers' values, empty when there are none."""
 
     status: int

@@ -6,7 +6,7 @@ frequent deaths would mean no progress at all, and a receiver that comes back wo
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 FAST_S = 0.25
 SLOW_S = 1.0
@@ -14,8 +14,7 @@ LEAST = 1 / 16
 FIRST = 1 / 8
 
 
-@dataclass(slots=True)
-class Pace:
+class Pace(msgspec.Struct):
     """`share` of a full batch, and `window` batches under way, at most `most`."""
 
     most: int

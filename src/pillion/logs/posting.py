@@ -5,7 +5,6 @@ Everything is checked before anything is handed in, so that a body with one wron
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -22,8 +21,7 @@ LINE_BYTES = MESSAGE_BYTES - 1
 _OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(msgspec.Struct, frozen=True):
     """Whole lines with their newlines, at most `MESSAGE_BYTES` of them together."""
 
     data: bytes

@@ -9,10 +9,11 @@ import asyncio
 import heapq
 import re
 from collections import deque
-from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from pillion.errors import UsageError
 from pillion.logs.runs import runs, streams
@@ -31,8 +32,7 @@ ALL_RUNS = "all"
 _STEP_RECORDS = 500
 
 
-@dataclass(frozen=True, slots=True)
-class Query:
+class Query(msgspec.Struct, frozen=True):
     """Which records. Times are nanoseconds since the epoch and concern the arrival; `since_ns` is included.
 
     `run` is a run id, `ALL_RUNS`, or None for the newest. `severity` leaves out records of a lower

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -18,8 +17,7 @@ if TYPE_CHECKING:
     from pillion.logs.recognise import Recogniser
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(msgspec.Struct, frozen=True):
     """One record. Times are nanoseconds since the epoch; `severity` is an OTLP number, 0 when unknown.
 
     `text` is the line as it was written, `body` its message (the same but for JSON lines); bytes that are not

@@ -5,8 +5,9 @@ OTLP specification, "OTLP/HTTP Response", "Retryable Response Codes" and "OTLP/H
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+import msgspec
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,8 +34,7 @@ def retry_after_s(value: str, now_s: float) -> float | None:
     return min(max(0.0, moment.timestamp() - now_s), LONGEST_RETRY_AFTER_S)
 
 
-@dataclass(frozen=True, slots=True)
-class Backoff:
+class Backoff(msgspec.Struct, frozen=True):
     """Exponential, with jitter: between half and all of `initial_s * factor ** attempts`, at most `max_s`."""
 
     initial_s: float = 0.5
@@ -54,13 +54,12 @@ class Backoff:
         return ceiling * (0.5 + random() / 2)
 
 
-@dataclass(slots=True)
-class Stall:
+class Stall(msgspec.Struct):
     """Says once that shipping stalls, and once that it goes on."""
 
     after_s: float = 3.0
-    stalled: bool = field(default=False, init=False)
-    _failing_since: float | None = field(default=None, init=False)
+    stalled: bool = False
+    _failing_since: float | None = None
 
     def failed(self, now_s: float) -> bool:
         """Note a failed attempt; True when it is time to say that shipping stalls."""

@@ -9,9 +9,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from pillion.logs.batch import Draft
 from pillion.logs.delivery import Delivery
@@ -44,8 +45,7 @@ POSITIONS_EVERY_S = 0.1
 POSITIONS_AGAIN_S = 1.0
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(msgspec.Struct, frozen=True):
     """How much goes into a batch (`bytes` before compression), how long a record waits, how long a line may be."""
 
     batch_bytes: int = 1 << 20

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeAlias
+
+import msgspec
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -15,24 +16,21 @@ if TYPE_CHECKING:
 Groups: TypeAlias = "Sequence[tuple[Mapping[str, object], Sequence[tuple[str, bytes]]]]"
 
 
-@dataclass(frozen=True, slots=True)
-class Sent:
+class Sent(msgspec.Struct, frozen=True):
     """Taken. `rejected` records were not, by the receiver's own account, and `message` may say why."""
 
     rejected: int = 0
     message: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Again:
+class Again(msgspec.Struct, frozen=True):
     """Not taken, but may be later; not before `after_s` seconds when the receiver says so."""
 
     why: str
     after_s: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Refused:
+class Refused(msgspec.Struct, frozen=True):
     """Not taken, and never will be."""
 
     why: str

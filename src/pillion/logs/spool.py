@@ -8,8 +8,9 @@ chunks is a `Gap` of exactly the difference of their offsets.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from pillion.keeper.chunks import (
     CHUNK_HEADER,
@@ -35,8 +36,7 @@ DAMAGED = "damaged"  # bytes on disk did not check out
 DELETED = "deleted"  # the segment is no longer there: the spool's quota took it
 
 
-@dataclass(frozen=True, slots=True)
-class Chunk:
+class Chunk(msgspec.Struct, frozen=True):
     """Bytes of a stream as they arrived: `offset` in the stream, `time_ns` since the epoch."""
 
     offset: int
@@ -44,8 +44,7 @@ class Chunk:
     payload: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Gap:
+class Gap(msgspec.Struct, frozen=True):
     """The bytes from `start` to before `end` are lost; `time_ns` is the arrival of what follows them."""
 
     start: int

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import msgspec
 
 if TYPE_CHECKING:
     from pillion.api.context import Context
@@ -16,8 +17,7 @@ if TYPE_CHECKING:
     from pillion.settings import Settings
 
 
-@dataclass(frozen=True, slots=True)
-class Outfit:
+class Outfit(msgspec.Struct, frozen=True):
     """What every part is given. `settings` are those at the start; `Part.settings` tells of others."""
 
     place: Place

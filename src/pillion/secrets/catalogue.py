@@ -6,8 +6,9 @@ Nothing here has ever seen a value.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
+
+import msgspec
 
 from pillion.errors import RefusedError
 
@@ -22,8 +23,7 @@ MOST_FILES = 1000
 """How many files of one directory are secrets; a mounted directory holds a handful."""
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(msgspec.Struct, frozen=True):
     """One entry of the settings: `place` is a path, or the name of a variable for `env`.
 
     Exactly one kind; a `directory` stands for as many secrets as it has files.
@@ -52,8 +52,7 @@ class Source:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(msgspec.Struct, frozen=True):
     """One secret: its value is the content of `path`, or that of the variable `variable`.
 
     An empty `path` is a credential of a keeper that systemd gave none.

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import stat
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from pillion.errors import RefusedError
 
@@ -21,15 +22,17 @@ _ATTEMPTS = 5
 Signature = tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Value:
+class Value(msgspec.Struct, frozen=True):
     """What a secret is now. It has no text form, so that no log or traceback shows it.
 
     `changed_s` is seconds since the epoch, None where nobody knows.
     """
 
-    data: bytes = field(repr=False)
+    data: bytes
     changed_s: float | None
+
+    def __repr__(self) -> str:
+        return f"Value({len(self.data)} bytes, changed_s={self.changed_s})"
 
 
 class AbsentError(RefusedError):

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar, cast
+
+import msgspec
 
 from pillion.errors import PillionError
 from pillion.store.feed import Feed
@@ -51,8 +52,7 @@ _CLOSE_S = 5.0
 _RANG_BEFORE_US_S = 60.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
+class Options(msgspec.Struct, frozen=True, kw_only=True):
     """`path` of the file; `create` allows to make it when there is none at the start; `sync` is `full` or `normal`.
 
     `size_bytes` bounds keys and values; the history is bounded by `revisions` and `age_s`, and gives way to them.

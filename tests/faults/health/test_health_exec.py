@@ -6,11 +6,11 @@ import asyncio
 import os
 import select
 import time
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 import uvloop
+from msgspec.structs import replace
 
 from pillion.health.check import Exec
 from pillion.health.probes import exec as exec_probe

@@ -185,7 +185,7 @@ class TestProcess:
         assert result.output.endswith("No such file or directory")
 
     def test_a_number_that_another_process_has_got(self, tmp_path: Path) -> None:
-        from dataclasses import replace
+        from msgspec.structs import replace
 
         from pillion.health.probes.process import ProcessProbe
 

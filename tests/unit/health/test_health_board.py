@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 
 from pillion.health.board import Board, Change, Run
@@ -248,7 +248,7 @@ def test_a_changed_check_keeps_its_status_and_is_asked_at_once() -> None:
     world.begin()
     world.pass_time(5.0)
     world.says = lambda check: BAD
-    world.board.put(dataclasses.replace(check, probe=Tcp("127.0.0.1", 2), fall=2), world.now)
+    world.board.put(msgspec.structs.replace(check, probe=Tcp("127.0.0.1", 2), fall=2), world.now)
     world.turn()
     assert world.runs[-1] == (5.0, "db")
     assert world.status() == PASSING

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from pillion.health.result import Result, Verdict, clip
 
@@ -14,8 +15,7 @@ if TYPE_CHECKING:
 _PID_DIGITS = 10
 
 
-@dataclass(frozen=True, slots=True)
-class _Seen:
+class _Seen(msgspec.Struct, frozen=True):
     """A pid file as it was (inode, mtime in ns), and when the process that it named had started (ticks since boot)."""
 
     file: tuple[int, int]

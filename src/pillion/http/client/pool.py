@@ -4,8 +4,9 @@ import asyncio
 import socket
 import ssl
 from collections import deque
-from dataclasses import dataclass, field
 from typing import NamedTuple
+
+import msgspec
 
 from pillion.http.codec import UNBOUNDED, Limits
 
@@ -13,8 +14,7 @@ from .errors import ConnectError, Timeout
 from .wire import Wire
 
 
-@dataclass(frozen=True, slots=True)
-class ClientLimits:
+class ClientLimits(msgspec.Struct, frozen=True):
     """Bounds of a client; times in seconds."""
 
     connect_timeout_s: float = 5.0
@@ -31,12 +31,11 @@ class ClientLimits:
     """An idle connection is given up before the server does so (Node.js: 5 s)."""
     max_origins: int = 256
     """With idle connections; the one longest out of use is forgotten above it."""
-    codec: Limits = field(default_factory=lambda: Limits(body_bytes=UNBOUNDED))
+    codec: Limits = msgspec.field(default_factory=lambda: Limits(body_bytes=UNBOUNDED))
     """Bodies are bounded by whoever reads them: streams have no end."""
 
 
-@dataclass(slots=True)
-class ClientCounters:
+class ClientCounters(msgspec.Struct):
     """Totals since the start."""
 
     connected: int = 0

@@ -1,10 +1,9 @@
 """What the server counts, so that nothing it refuses or cuts goes unseen."""
 
-from dataclasses import asdict, dataclass, field
+import msgspec
 
 
-@dataclass(slots=True)
-class Counters:
+class Counters(msgspec.Struct):
     """Totals since the start; `open` and `busy` are the present numbers."""
 
     accepted: int = 0
@@ -13,7 +12,7 @@ class Counters:
     busy: int = 0
     """Connections whose handler is at work."""
     requests: int = 0
-    responses: dict[str, int] = field(
+    responses: dict[str, int] = msgspec.field(
         default_factory=lambda: dict.fromkeys(("1xx", "2xx", "3xx", "4xx", "5xx"), 0)
     )
     bytes_in: int = 0
@@ -31,4 +30,4 @@ class Counters:
 
     def as_dict(self) -> dict[str, int | dict[str, int]]:
         """Return the counters as plain data."""
-        return asdict(self)
+        return msgspec.structs.asdict(self)

@@ -1,12 +1,11 @@
 """Every bound of the server, in one place."""
 
-from dataclasses import dataclass
+import msgspec
 
 from pillion.http.codec import Limits
 
 
-@dataclass(frozen=True, slots=True)
-class ServerLimits:
+class ServerLimits(msgspec.Struct, frozen=True):
     """Bounds of a server; times in seconds, sizes in bytes."""
 
     target_bytes: int = 8192

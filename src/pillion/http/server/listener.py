@@ -6,8 +6,9 @@ import errno
 import socket
 import time
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
 from typing import cast
+
+import msgspec
 
 from pillion.http.handover import HandoverError, HandoverSender
 
@@ -25,8 +26,7 @@ _EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 OnError = Callable[[BaseException, Request | None], None]
 
 
-@dataclass(frozen=True, slots=True)
-class Drained:
+class Drained(msgspec.Struct, frozen=True):
     """What became of the connections: passed on, ended in order, cut by the bound."""
 
     handed: int
@@ -34,8 +34,7 @@ class Drained:
     cut: int
 
 
-@dataclass(frozen=True, slots=True)
-class Ticks:
+class Ticks(msgspec.Struct, frozen=True):
     """The time limits in sweeps."""
 
     header: int

@@ -4,8 +4,7 @@
 import socket
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 from urllib.parse import parse_qsl
 
 from pillion.http.codec.events import Headers, RequestHead  # where their C side is declared
@@ -28,8 +27,7 @@ class Refusal(Exception):
         self.headers = headers
 
 
-@dataclass(frozen=True, slots=True)
-class Peer:
+class Peer(NamedTuple):
     """Who is at the other end: credentials on a Unix socket, an address on TCP."""
 
     uid: int | None = None
