@@ -43,7 +43,7 @@ def get_value(
         if item is not None and replica.stale_since is None and not item.omitted:
             headers = request.headers
             accept = headers.get(b"accept")
-            if accept is None or accept == b"*/*" or accept == b"application/json":
+            if accept is None or b"event-stream" not in accept.lower():
                 known = headers.get(b"if-none-match")
                 if known is None or not (known == item.etag or weakly_listed(known, item.etag)):
                     head = item.head
