@@ -27,8 +27,11 @@ build: $(SETUP)
 demo: build
 	@$(BIN)/python examples/shop/demo.py
 
+# Most tests wait for processes, so that there may be one more of them at a time than there are cores.
+JOBS ?= $(shell expr $$(nproc) + 1)
+
 test: build
-	@$(BIN)/python -m pytest -m "not soak" $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -m "not soak" -n $(JOBS) --dist worksteal $(PYTEST_ARGS)
 
 soak: build
 	@$(BIN)/python -m pytest -m soak --timeout=1800 $(PYTEST_ARGS)

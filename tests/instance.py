@@ -82,8 +82,10 @@ class Host:
 
     def close(self) -> None:
         """End every instance and remove the directories."""
-        # Of two with one name the newer has taken over the older one's directory, and has to leave it first.
-        for instance in reversed(self.instances):
+        # Two may share a name, and with it the lock by which one sees that the scribe has ended.
+        for instance in self.instances:
+            instance.end()
+        for instance in self.instances:
             instance.close()
         shutil.rmtree(self.root)
 
@@ -224,8 +226,8 @@ class Instance:
         runs = os.listdir(self.spool) if os.path.exists(self.spool) else []
         return [p for run in runs for side in (False, True) for p in marked_pids(run, sidecar=side)]
 
-    def close(self) -> None:
-        """End it, gently first, and what is left of it."""
+    def end(self) -> None:
+        """End it, gently first."""
         if self.process.poll() is None:
             self.process.terminate()
             with contextlib.suppress(subprocess.TimeoutExpired):
@@ -233,6 +235,10 @@ class Instance:
         if self.process.poll() is None:
             self.process.kill()
             self.process.wait(10)
+
+    def close(self) -> None:
+        """End it, and what is left of it."""
+        self.end()
         for stream in (self.process.stdout, self.process.stderr, self.process.stdin):
             if stream:
                 stream.close()

@@ -41,7 +41,7 @@ class Pending:
             self.clear()
 
     def add(self, file: ConfigFile) -> None:
-        """`file` is about to change."""
+        """`file` has changed."""
         if not self.pid:
             return
         if file.signal is not None:
@@ -54,12 +54,17 @@ class Pending:
         self.signals.clear()
         self.commands.clear()
 
-    def note(self, run: str) -> bytes:
-        """What a successor in the same `run` needs to know."""
-        noted = _Noted(
-            run, self.pid, list(self.signals), [list(command) for command in self.commands]
-        )
-        return msgspec.json.encode(noted)
+    def note(self, run: str, file: ConfigFile) -> bytes:
+        """What a successor in the same `run` needs to know when `file` changes now; empty for nothing."""
+        with_file = Pending()
+        with_file.pid = self.pid
+        with_file.signals.update(self.signals)
+        with_file.commands.update(self.commands)
+        with_file.add(file)
+        if not with_file:
+            return b""
+        commands = [list(command) for command in with_file.commands]
+        return msgspec.json.encode(_Noted(run, self.pid, list(with_file.signals), commands))
 
     def recall(self, note: bytes, run: str) -> None:
         """Take over what a predecessor has noted, if it is for the same process; nonsense is nothing."""

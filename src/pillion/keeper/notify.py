@@ -202,12 +202,14 @@ def receive(
             )
         except BlockingIOError:
             break
-        pid, fds = -1, 0
+        pid = -1
+        fds: list[int] = []
         for level, kind, payload in ancillary:
             if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
-                for i in range(0, len(payload) - 3, 4):
-                    os.close(int.from_bytes(payload[i : i + 4], "little"))
-                    fds += 1
+                fds += [
+                    int.from_bytes(payload[i : i + 4], "little")
+                    for i in range(0, len(payload) - 3, 4)
+                ]
             elif level == socket.SOL_SOCKET and kind == socket.SCM_CREDENTIALS:
                 pid = int.from_bytes(payload[:4], "little")
         if pid <= 0 or not accept(pid):
@@ -215,7 +217,10 @@ def receive(
         elif flags & socket.MSG_TRUNC:
             heard.truncated += 1
         else:
-            changed |= _take(parse(data), fds, state, heard, own)
+            changed |= _take(parse(data), len(fds), state, heard, own)
+        # Only now: whoever waits for its barrier ends with it, and could not be told from a stranger any more.
+        for fd in fds:
+            os.close(fd)
     return changed
 
 

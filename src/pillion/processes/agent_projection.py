@@ -216,11 +216,12 @@ class ProjectionPart(Part):
         if not await asyncio.to_thread(differs, file.path, data):
             await asyncio.to_thread(correct, file.path, file.mode, owner)
             return
-        self._pending.add(file)
-        if self._pending:
-            note = self._pending.note(self._place.run)
+        # Noted before it is done, and owed after: the app is not told of a file that could not be written.
+        note = self._pending.note(self._place.run, file)
+        if note:
             await asyncio.to_thread(write_atomically, self._pending_path, note)
         await asyncio.to_thread(replace, file.path, data, file.mode, owner)
+        self._pending.add(file)
         self._written += 1
         self._control.event("projected", f"{file.path} has changed", data={"path": file.path})
 

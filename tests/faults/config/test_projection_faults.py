@@ -54,8 +54,9 @@ def test_a_full_disk_leaves_the_old_file_until_there_is_room(host: Host, small_d
             settings=f'[[config.files]]\npath = "{path}"\nkey = "prices"\nsignal = "HUP"\n',
         )
     )
+    wait_for("the trap is set", lambda: b"up" in instance.spooled("stdout"))
     put(host, "prices", "x")
-    wait_for("the first", path.exists)
+    wait_for("the first", lambda: instance.spooled("stdout").count(b"again") == 1)
     filler = small_disk / "filler"
     with open(filler, "wb", buffering=0) as file:
         room = os.statvfs(small_disk)

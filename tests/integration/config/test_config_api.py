@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from config_http import ask, get, put
+from instance import wait_for
 
 if TYPE_CHECKING:
     from instance import Instance
@@ -180,6 +181,7 @@ def test_the_journal_says_who_wrote_what_but_no_value(pair: Pair) -> None:
     put(one, "shop/password", "planted-secret")
     ask(one, "PUT", "/v1/schemas/shop/password", {"schema": {"type": "string"}})
     put(one, "shop/password", ["planted-secret"])
+    wait_for("it is told", lambda: "config-refused" in one.kinds())
     events = [event for event in one.events() if event["kind"].startswith("config-")]
     assert [event["kind"] for event in events] == [
         "config-changed",

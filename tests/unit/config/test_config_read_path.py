@@ -51,7 +51,9 @@ def test_the_short_way_is_synchronous_and_answers_as_the_long_one(tmp_path: Path
             for fields in ({}, {"if_none_match": '"service:1"'}, {"if_none_match": '"service:9"'}):
                 short = get_value(context, request(accept="text/html, */*", **fields), ("price",))
                 assert isinstance(short, Response)
-                long = get_value(context, request(accept="text/event-stream;q=0", **fields), ("price",))
+                long = get_value(
+                    context, request(accept="text/event-stream;q=0", **fields), ("price",)
+                )
                 assert not isinstance(long, Response)
                 assert shape(short) == shape(await long)
             plain = get_value(context, request(), ("price",))

@@ -9,12 +9,13 @@ from pillion.settings.config import ConfigFile
 
 HUP = ConfigFile(path="a.json", key="a", signal="HUP")
 RELOAD = ConfigFile(path="b.json", key="b", command=("nginx", "-s", "reload"))
+QUIET = ConfigFile(path="c.json", key="c")
 
 
 def owed(pid: int = 7) -> Pending:
     pending = Pending()
     pending.meet(pid)
-    for file in (HUP, RELOAD, HUP, ConfigFile(path="c.json", key="c")):
+    for file in (HUP, RELOAD, HUP, QUIET):
         pending.add(file)
     return pending
 
@@ -40,7 +41,7 @@ def test_an_app_that_does_not_run_is_owed_nothing() -> None:
 
 
 def test_a_successor_takes_over_what_was_left_undone() -> None:
-    note = owed().note("run-1")
+    note = owed().note("run-1", QUIET)
     pending = Pending()
     pending.meet(7)
     pending.recall(note, "run-1")
@@ -49,7 +50,7 @@ def test_a_successor_takes_over_what_was_left_undone() -> None:
 
 @pytest.mark.parametrize(("pid", "run"), [(8, "run-1"), (7, "run-2"), (0, "run-1")])
 def test_what_was_owed_to_another_process_is_forgotten(pid: int, run: str) -> None:
-    note = owed().note("run-1")
+    note = owed().note("run-1", QUIET)
     pending = Pending()
     pending.meet(pid)
     pending.recall(note, run)
@@ -64,3 +65,15 @@ def test_a_note_that_cannot_be_read_is_none(note: bytes) -> None:
     pending.meet(7)
     pending.recall(note, "r")
     assert not pending
+
+
+def test_what_is_noted_for_a_file_is_not_owed_before_the_file_has_changed() -> None:
+    pending = Pending()
+    pending.meet(7)
+    assert pending.note("r", QUIET) == b""
+    note = pending.note("r", HUP)
+    assert not pending
+    successor = Pending()
+    successor.meet(7)
+    successor.recall(note, "r")
+    assert list(successor.signals) == ["HUP"]

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from .listener import Server
 
 FRESH, IDLE, HEAD, QUEUED, BUSY, BLOCKED, LINGER, GONE = range(8)
-_LINGER_BYTES = 1 << 20
+# A client that sends a body which is too large reads the answer only when it has sent all of it.
+_LINGER_BYTES = 4 << 20
 _COPIED_BYTES = 16384  # above it a second write is cheaper than a copy
 
 
