@@ -99,6 +99,8 @@ def test_an_upgrade_changes_nothing_for_those_who_ask(host: Host) -> None:
     wait_health(instance, "passing")
     ask(instance, "PUT", "/v1/health/checks/beat", {"ttl": "1h"})
     ask(instance, "POST", "/v1/health/checks/beat/warn")
+    wait_health(instance, "warning")
+    wait_for("both are told", lambda: len(kinds_of(instance)) == 2)
     before = kinds_of(instance)
     with Watcher(instance) as watcher:
         host.pillion("upgrade")

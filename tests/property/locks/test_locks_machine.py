@@ -77,8 +77,10 @@ class Locking(RuleBasedStateMachine):
     def die(self, number: int) -> None:
         """An instance dies, and its leases with it; another takes its place."""
         dead = self.agents[number]
-        for claim in dead.claims:
-            self.world.delete(claim.key)
+        # Those of claims that nobody waits for any more as well: a lease ends with its session.
+        for key in self.world.queue():
+            if key.startswith(f"{SUBJECT}/{dead.life.pid}-"):
+                self.world.delete(key)
         self.unwritten = [(agent, claim) for agent, claim in self.unwritten if agent is not dead]
         self.lives += 1
         self.agents[number] = Agent(self.world, self.lives)
