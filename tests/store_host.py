@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 CHILD = os.path.join(os.path.dirname(os.path.abspath(__file__)), "store_child.py")
 BOUND_S = 20.0
+WHOLE_HISTORY = {"revisions": 1_000_000, "size_bytes": 1 << 30}
 _KEEPER = """
 import sys
 sys.path[:0] = sys.argv[3:]

@@ -76,6 +76,7 @@ def create_file(path: str) -> bool:
         descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         os.close(descriptor)
         _fill(temporary)
+        _sync(temporary, os.O_RDONLY)
         try:
             os.link(temporary, path)
         except FileExistsError:
@@ -84,7 +85,7 @@ def create_file(path: str) -> bool:
         for name in (temporary, f"{temporary}-wal", f"{temporary}-shm", f"{temporary}-journal"):
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(name)
-    _sync_directory(directory)
+    _sync(directory, os.O_RDONLY | os.O_DIRECTORY)
     return True
 
 
@@ -97,7 +98,11 @@ def _fill(path: str) -> None:
     with contextlib.closing(
         sqlite3.connect(file_uri(path, "mode=rw"), uri=True, isolation_level=None)
     ) as db:
-        db.executescript(_SCHEMA)
+        # Nobody sees it before it is whole, and then it is synced once: sixty waits for the disk would be in the way of
+        # the first app that starts on a host.
+        db.execute("PRAGMA synchronous = OFF")
+        db.execute("PRAGMA journal_mode = MEMORY")
+        db.executescript(f"BEGIN; {_SCHEMA}")
         db.executemany(
             "INSERT INTO meta VALUES (?, ?)",
             [
@@ -107,6 +112,7 @@ def _fill(path: str) -> None:
                 ("probe", 0),
             ],
         )
+        db.execute("COMMIT")
         (mode,) = db.execute("PRAGMA journal_mode = WAL").fetchone()
         if mode != "wal":
             raise sqlite3.OperationalError(
@@ -125,9 +131,9 @@ def _remove_abandoned(directory: str, name: str) -> None:
                     os.unlink(entry.path)
 
 
-def _sync_directory(path: str) -> None:
-    directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+def _sync(path: str, flags: int) -> None:
+    descriptor = os.open(path, flags | os.O_CLOEXEC)
     try:
-        os.fsync(directory)
+        os.fsync(descriptor)
     finally:
-        os.close(directory)
+        os.close(descriptor)

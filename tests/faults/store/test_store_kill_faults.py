@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pillion.store.sqlite_schema import create_file
-from store_host import until, watching
+from store_host import WHOLE_HISTORY, until, watching
 
 if TYPE_CHECKING:
     from pillion.store.interface import Store
@@ -96,7 +96,7 @@ async def whole_history(store: Store, key: str) -> list[tuple[int, int]]:
 
 
 async def scenario(host: SqliteHost, seconds: float) -> None:
-    async with host.open("here", revisions=1_000_000) as store, watching(store) as here:
+    async with host.open("here", **WHOLE_HISTORY) as store, watching(store) as here:
         watchers = [host.child(f"watcher{n}", "watch", "0") for n in range(2)]
         done = await killing(host, seconds)
         revision = (await store.range("")).revision
