@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 BELL = "bell.sock"
 MESSAGE_BYTES = 2048
-DOUBT_S = 60.0
+DOUBT_S = 300.0
 """Seconds between two looks for what no bell told; varied by a quarter, so that 200 do not look at once."""
 MOST_NEIGHBOURS = 20_000
 

@@ -19,12 +19,12 @@ from pillion.store.interface import (
     CompactedError,
     StoreUnavailableError,
 )
+from pillion.store.rows import Batch
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
     from pillion.base.tasks import RootTasks
-    from pillion.store.rows import Batch
 
 MOST_WATCHERS = 20_000
 _MOST_QUEUED = 512
@@ -172,6 +172,21 @@ class Feed:
         elif revision > self._accounted:
             self._read()
 
+    def wrote(self, changes: list[Change]) -> None:
+        """Changes of our own, in order: where nothing lies between them and what is known, they need not be read again."""
+        last = changes[-1]
+        if (
+            self._reading
+            or changes[0].revision != self._accounted + 1
+            or last.revision - changes[0].revision != len(changes) - 1
+            or self._generation != self._source.generation
+            or not any(watcher.live for watcher in self._watchers)
+        ):
+            self.nudge(last.revision, last.key if len(changes) == 1 else None)
+            return
+        self._nudges += 1
+        self._give(Batch(last.revision, tuple(changes), more=False))
+
     def look(self) -> None:
         """Something may have been missed, or the store is back: let everybody look."""
         self._nudges += 1
@@ -246,12 +261,16 @@ class Feed:
             return False
         if position != self._position:
             return True  # all who were up to date have left, and others have come
+        self._give(batch)
+        return batch.more
+
+    def _give(self, batch: Batch) -> None:
+        """Hand a batch to all who are up to date."""
         self._position = batch.revision
         self._accounted = max(self._accounted, batch.revision)
         for watcher in self._watchers:
             if watcher.live and not watcher.add(batch, self._lag):
                 self.slow += 1
-        return batch.more
 
     def _fall_back(self) -> None:
         """Let each find out for itself whether it can go on."""

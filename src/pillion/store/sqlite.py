@@ -276,10 +276,9 @@ class SqliteStore:
         elif not (state.readable and state.writable):
             self._stands(state, came_back=False)
         if written:
-            revision, key = written[-1]
-            one = key if len(written) == 1 else None
-            self._ring(revision, one)
-            self._feed.nudge(revision, one)
+            last = written[-1]
+            self._ring(last.revision, last.key if len(written) == 1 else None)
+            self._feed.wrote(written)
 
     def _stands(self, state: State, *, came_back: bool) -> None:
         if self._closed:

@@ -23,6 +23,7 @@ from pillion.store.worker import Job
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from pillion.store.interface import Change
     from pillion.store.sqlite_compaction import Kept
     from pillion.store.sqlite_file import Opened, StoreFile
 
@@ -91,7 +92,7 @@ class Batches:
         self._bad: tuple[tuple[int, ...], StoreUnavailableError] | None = None
         self._last: Opened | None = None
         self._lock = threading.Lock()
-        self._written: list[tuple[int, str]] = []
+        self._written: list[Change] = []
         self._pages = 0
         self._compacted_at: Newest | None = None
         self._compact_again = 0.0
@@ -99,7 +100,7 @@ class Batches:
         self.state = State(readable=False, writable=False, reason="", store="", generation=0)
         self.compaction_failures = 0
 
-    def take_written(self) -> list[tuple[int, str]]:
+    def take_written(self) -> list[Change]:
         """The revisions and keys of the writes that were committed since the last call, in order."""
         with self._lock:
             written, self._written = self._written, []

@@ -9,6 +9,7 @@ import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from pillion.store.interface import (
+    Change,
     ConflictError,
     LeaseEndedError,
     StoreFullError,
@@ -64,7 +65,7 @@ def newest_of(db: sqlite3.Connection) -> Newest:
 
 
 class Transaction:
-    """One transaction that writes; `written` are the revisions and keys of its changes, in order.
+    """One transaction that writes; `written` are its changes, in order.
 
     The caller begins and ends it. `size_bytes` bounds keys and values that are there.
     """
@@ -74,7 +75,7 @@ class Transaction:
     ) -> None:
         self.db = db
         self.newest = newest_of(db)
-        self.written: list[tuple[int, str]] = []
+        self.written: list[Change] = []
         self._size_bytes = size_bytes
         self._now_ns = now_ns
 
@@ -204,7 +205,15 @@ class Transaction:
             ),
         )
         self.newest = newest
-        self.written.append((newest.revision, key))
+        self.written.append(
+            Change(
+                key=key,
+                value=value,
+                revision=newest.revision,
+                time_s=newest.time_ns / 1e9,
+                writer=writer,
+            )
+        )
         return newest.revision
 
 
