@@ -24,10 +24,21 @@ _BURIAL_S = 2.0
 
 
 class Ended(NamedTuple):
-    """How a command ended: `failure` says how it failed and is empty after code 0; `output` is the beginning of what it said."""
+    """How `program` ended: `how` (`code 3`, `signal SEGV`, `killed: …`, `cannot run …`) is empty after code 0; `output` is the
+    beginning of what it said."""
 
-    failure: str
+    program: str
+    how: str
     output: str
+
+    @property
+    def failure(self) -> str:
+        """The failure with its culprit; empty after code 0."""
+        if not self.how or self.how.startswith("cannot"):
+            return self.how
+        return (
+            f"{self.program} {'was' if self.how.startswith('killed') else 'ended with'} {self.how}"
+        )
 
 
 async def run_command(command: Sequence[str], timeout_s: float) -> Ended:
@@ -38,8 +49,8 @@ async def run_command(command: Sequence[str], timeout_s: float) -> Ended:
     read_end, write_end = os.pipe2(os.O_CLOEXEC)
     output = _Output(read_end)
     try:
-        failure = await _run(command, timeout_s, write_end)
-        return Ended(failure, output.text())
+        how = await _run(command, timeout_s, write_end)
+        return Ended(command[0], how, output.text())
     finally:
         output.close()
 
@@ -62,12 +73,12 @@ async def _run(command: Sequence[str], timeout_s: float, write_end: int) -> str:
         async with asyncio.timeout(timeout_s):
             code = await process.wait()
     except TimeoutError:
-        return f"{command[0]} was killed: it did not end within {timeout_s:g} s"
+        return f"killed: it did not end within {timeout_s:g} s"
     finally:
         await _end(process)
     if code == 0:
         return ""
-    return f"{command[0]} ended with {f'code {code}' if code > 0 else f'signal {_name(-code)}'}"
+    return f"code {code}" if code > 0 else f"signal {_name(-code)}"
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:

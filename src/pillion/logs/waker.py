@@ -11,7 +11,7 @@ import asyncio
 import os
 from typing import TYPE_CHECKING, Self
 
-from pillion.logs.inotify import Inotify
+from pillion.base.inotify import GROWTH, Inotify
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -38,7 +38,7 @@ class Waker:
         self._inotify: Inotify | None = None
         if use_inotify:
             try:
-                self._inotify = Inotify()
+                self._inotify = Inotify(GROWTH)
             except OSError:
                 return  # quota of instances: poll
             self._loop.add_reader(self._inotify.fd, self._reported)

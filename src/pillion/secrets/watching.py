@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Self
 
-from pillion.secrets.inotify import Inotify
+from pillion.base.inotify import CHANGES, Inotify
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -47,7 +47,7 @@ class Watcher:
         self.waiters += 1
         if self.waiters == 1 and self._use_inotify:
             try:
-                self._inotify = Inotify()
+                self._inotify = Inotify(CHANGES)
             except OSError:
                 return self  # no instance left: look every second
             self._loop.add_reader(self._inotify.fd, self._reported)

@@ -19,7 +19,7 @@ def run(*command: str, timeout_s: float = BOUND_S) -> Ended:
 
 
 def test_what_it_says_is_kept() -> None:
-    assert run("sh", "-c", "echo hello; echo again >&2") == Ended("", "hello\nagain")
+    assert run("sh", "-c", "echo hello; echo again >&2") == Ended("sh", "", "hello\nagain")
 
 
 @pytest.mark.parametrize(
