@@ -87,6 +87,7 @@ class SqliteStore:
             idle=self._batches.idle,
             ended=self._batches.close,
             carried_out=self._carried_out,
+            delivered=self._delivered,
             too_late=self._too_late,
         )
         self._recovery = Recovery(self._try_again)
@@ -267,7 +268,6 @@ class SqliteStore:
 
     def _carried_out(self) -> None:
         """After each batch of the thread's, in the loop, before its results are handed over."""
-        written = self._batches.take_written()
         state, before = self._batches.state, self._state
         if state != before:
             self._state = state
@@ -275,6 +275,10 @@ class SqliteStore:
             self._stands(state, came_back=state.readable and not same)
         elif not (state.readable and state.writable):
             self._stands(state, came_back=False)
+
+    def _delivered(self) -> None:
+        """Watchers hear of a change after its writer: what has become of it is then known to both."""
+        written = self._batches.take_written()
         if written:
             last = written[-1]
             self._ring(last.revision, last.key if len(written) == 1 else None)

@@ -45,7 +45,8 @@ class Worker(Generic[J]):
     """The thread `name`. `carry_out` gets what waits, at most 64 at once; `idle` is called when nothing does.
 
     `idle` returns whether it wants to be called again at the next such moment; `ended` is called last, in the thread.
-    `carried_out` is called in the loop after each batch, before who waits is woken.
+    `carried_out` is called in the loop after each batch, before who waits is woken, and `delivered` after that: whoever has
+    asked goes on first.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class Worker(Generic[J]):
         idle: Callable[[], bool],
         ended: Callable[[], None],
         carried_out: Callable[[], None],
+        delivered: Callable[[], None],
         too_late: Callable[[], None],
         bound_s: float = BOUND_S,
     ) -> None:
@@ -64,6 +66,7 @@ class Worker(Generic[J]):
         self._idle = idle
         self._ended = ended
         self._carried_out = carried_out
+        self._delivered = delivered
         self._too_late = too_late
         self._bound_s = bound_s
         self._queue: queue.SimpleQueue[J | None] = queue.SimpleQueue()
@@ -168,6 +171,7 @@ class Worker(Generic[J]):
                 job.done.set_exception(job.error)
             else:
                 job.done.set_result(job.result)
+        self._delivered()
 
     def _finish(self) -> None:
         if not self._finished.done():

@@ -35,6 +35,7 @@ class Bench:
             idle=self.idle,
             ended=self.ended.set,
             carried_out=lambda: None,
+            delivered=lambda: None,
             too_late=self.too_late,
             bound_s=bound_s,
         )
