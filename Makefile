@@ -27,8 +27,8 @@ build: $(SETUP)
 demo: build
 	@$(BIN)/python examples/shop/demo.py
 
-# Most tests wait for processes, so that there may be one more of them at a time than there are cores.
-JOBS ?= $(shell expr $$(nproc) + 1)
+# Tests side by side; more of them than cores would measure each other.
+JOBS ?= $(shell nproc)
 
 test: build
 	@$(BIN)/python -m pytest -m "not soak" -n $(JOBS) --dist worksteal $(PYTEST_ARGS)

@@ -283,11 +283,17 @@ def test_what_history_forgets_is_told_and_what_it_keeps_can_be_read(engine: Sqli
             assert (old.value, old.revision, old.created) == (b"kept", 1, 1)
             assert revision - compacted >= 50
             for at in range(compacted, revision + 1):
-                then = await store.range("", at=at)
+                try:
+                    then = await store.range("", at=at)
+                except CompactedError as error:
+                    # It goes on forgetting while nobody writes.
+                    assert error.compacted > at
+                    continue
                 assert {"old", "k/0", "k/1", "k/2"} == {entry.key for entry in then.entries}
             with pytest.raises(CompactedError) as caught:
                 await store.range("", at=compacted - 1)
-            assert (caught.value.revision, caught.value.compacted) == (compacted - 1, compacted)
+            assert caught.value.revision == compacted - 1
+            assert compacted <= caught.value.compacted <= revision - 50
             assert str(caught.value).startswith("cannot ")
             assert await store.history("gone", limit=10) == []
             assert [c.value for c in await store.history("old", limit=10)] == [b"kept"]
