@@ -10,9 +10,8 @@ from pillion.settings.kinds import Choice, Flag, Schema, Text, Whole
 from pillion.settings.names import NAME_PATTERN, check_name
 from pillion.settings.quantities import Duration, Percentage
 from pillion.settings.record import NOTHING, Record, setting
-from pillion.settings.references import Endpoint
+from pillion.settings.references import Endpoint, HttpTarget
 from pillion.settings.shapes import Command, Strings, Strmap
-from pillion.settings.supervision import check_http
 from pillion.settings.tables import NO_RECORDS, Tablemap
 
 CHECK_SORTS = ("http", "tcp", "exec", "ttl", "process", "grpc")
@@ -35,28 +34,15 @@ def _check_status(text: str) -> None:
         raise ValueError("not a range within 100-599")
 
 
-class GrpcTarget(Text):
+class GrpcTarget(Endpoint):
     """Whom to ask by the standard health protocol of gRPC: `host:port`, or `host:port/Service` for one service."""
-
-    # ruff: noqa: D102 # the base class says what each method promises
 
     def __init__(self) -> None:
         super().__init__(
             'host:port such as "127.0.0.1:50051", with /Service for one service of it',
             check=_check_grpc,
             pattern=ENDPOINT_PATTERN.removesuffix("$") + r"(/[A-Za-z0-9_.]+)?$",
-            optional=True,
         )
-
-    def parse(self, value: object) -> str:
-        if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= 65535:
-            return f"127.0.0.1:{value}"
-        return super().parse(value)
-
-    def plain_schema(self) -> Schema:
-        return {
-            "anyOf": [super().plain_schema(), {"type": "integer", "minimum": 1, "maximum": 65535}]
-        }
 
 
 def _check_grpc(text: str) -> None:
@@ -94,12 +80,7 @@ class Check(Record):
     """One check. Exactly one of http, tcp, exec, ttl, process and grpc says what is checked."""
 
     http: str | None = setting(
-        Text(
-            'a path such as "/healthz", or an http:// URL',
-            check=check_http,
-            pattern="^(/|http://)",
-            optional=True,
-        ),
+        HttpTarget(),
         "Passes when this answers with one of `status`: a path on `app.port`, or a URL.",
         default=None,
         example="/healthz",

@@ -2,6 +2,8 @@
 
 # ruff: noqa: D102 # the base class says what each method promises
 
+from collections.abc import Callable
+
 from pillion.settings.addresses import (
     ENDPOINT_PATTERN,
     LISTEN_PATTERN,
@@ -29,13 +31,14 @@ class Listen(Text):
 class Endpoint(Text):
     """Whom to connect to: `host:port`, or a bare port on this host."""
 
-    def __init__(self) -> None:
-        super().__init__(
-            'host:port such as "127.0.0.1:5432", or a port of this host',
-            check=_check_endpoint,
-            pattern=ENDPOINT_PATTERN,
-            optional=True,
-        )
+    def __init__(
+        self,
+        expected: str = 'host:port such as "127.0.0.1:5432", or a port of this host',
+        *,
+        check: Callable[[str], None] | None = None,
+        pattern: str = ENDPOINT_PATTERN,
+    ) -> None:
+        super().__init__(expected, check=check or _check_endpoint, pattern=pattern, optional=True)
 
     def parse(self, value: object) -> str:
         if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= 65535:
@@ -46,6 +49,18 @@ class Endpoint(Text):
         return {
             "anyOf": [super().plain_schema(), {"type": "integer", "minimum": 1, "maximum": 65535}]
         }
+
+
+class HttpTarget(Text):
+    """What is asked by HTTP: a path on the app's port, or an http URL."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            'a path such as "/healthz", or an http:// URL',
+            check=_check_http,
+            pattern="^(/|http://)",
+            optional=True,
+        )
 
 
 class Url(Text):
@@ -120,3 +135,21 @@ def _check_account(text: str) -> None:
         or name[0] in ".-"
     ):
         raise ValueError("not a valid name")
+
+
+def _check_path(text: str) -> None:
+    if (
+        not text.startswith("/")
+        or text.startswith("//")
+        or any(c.isspace() or ord(c) < 33 for c in text)
+    ):
+        raise ValueError("a path begins with one / and has no white space")
+
+
+def _check_http(text: str) -> None:
+    if text.startswith("/"):
+        _check_path(text)
+    elif text.startswith("http://"):
+        check_url(text)
+    else:
+        raise ValueError("neither a path nor an http:// URL")

@@ -1,32 +1,12 @@
 """What a user can say about how the app is watched: when it is ready, hung, and started again."""
 
-from pillion.settings.addresses import check_url
-from pillion.settings.kinds import Choice, Flag, Number, Text, Whole
+from pillion.settings.kinds import Choice, Flag, Number, Whole
 from pillion.settings.quantities import Duration, Percentage
 from pillion.settings.record import Record, setting
-from pillion.settings.references import Endpoint
+from pillion.settings.references import Endpoint, HttpTarget
 from pillion.settings.shapes import Command
 
 RESTART_POLICIES = ("never", "on-failure", "always")
-
-
-def _check_path(text: str) -> None:
-    if (
-        not text.startswith("/")
-        or text.startswith("//")
-        or any(c.isspace() or ord(c) < 33 for c in text)
-    ):
-        raise ValueError("a path begins with one / and has no white space")
-
-
-def check_http(text: str) -> None:
-    """Raise ValueError unless `text` is a path or an http URL."""
-    if text.startswith("/"):
-        _check_path(text)
-    elif text.startswith("http://"):
-        check_url(text)
-    else:
-        raise ValueError("neither a path nor an http:// URL")
 
 
 class Restart(Record):
@@ -62,12 +42,7 @@ class Ready(Record):
     """How it is found out that the app is ready. Exactly one of http, tcp, exec and notify."""
 
     http: str | None = setting(
-        Text(
-            'a path such as "/healthz", or an http:// URL',
-            check=check_http,
-            pattern="^(/|http://)",
-            optional=True,
-        ),
+        HttpTarget(),
         "Ready when this answers with 2xx or 3xx: a path on `app.port`, or a URL.",
         default=None,
         restart="app",
