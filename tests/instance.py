@@ -22,15 +22,21 @@ BOUND_S = 20.0
 T = TypeVar("T")
 
 
-def wait_for(what: str, look: Callable[[], T], bound_s: float = BOUND_S) -> T:
-    """Return the first truthy answer of `look`; fail with `what` when there is none within the bound."""
+def wait_for(
+    what: str,
+    look: Callable[[], T],
+    bound_s: float = BOUND_S,
+    state: Callable[[], object] | None = None,
+) -> T:
+    """Return the first truthy answer of `look`; fail with `what`, and the `state` then, when there is none within the bound."""
     deadline = time.monotonic() + bound_s
     while True:
         found = look()
         if found:
             return found
         if time.monotonic() >= deadline:
-            raise AssertionError(f"not within {bound_s:g} s: {what}")
+            shown = "" if state is None else f"; {state()}"
+            raise AssertionError(f"not within {bound_s:g} s: {what}{shown}")
         time.sleep(0.01)
 
 

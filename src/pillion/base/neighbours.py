@@ -3,8 +3,9 @@
 Being there is a held lock: each keeper holds the lock of its runtime directory, and the kernel frees it when the keeper
 dies. A pidfd of each keeper tells of its death at once, without polling and without anything written. The bell is a
 datagram socket in each runtime directory: inotify would do the same, but a user has 128 instances of it and a host
-has room for more sidecars. A bell may go unheard (its ringer killed between the deed and the ring, a full queue), so
-at rare moments everybody looks for himself.
+has room for more sidecars. A bell may go unheard. Who finds a full queue of bells knows that others may have found it
+full too, and looks for himself; and so does everybody at rare moments, for a ringer may be killed between the deed and
+the ring.
 """
 
 from __future__ import annotations
@@ -30,6 +31,11 @@ DOUBT_S = 300.0
 MOST_NEIGHBOURS = 20_000
 
 _DRAIN_MESSAGES = 256
+# A queue takes one more than this, from anybody, before it refuses (unix(7), net.unix.max_dgram_qlen).
+_QUEUE_SETTING = "/proc/sys/net/unix/max_dgram_qlen"
+_QUEUE_MESSAGES = 10
+_LOOK_SOON_S = 0.05
+_LOOK_AGAIN_S = 1.0
 _INSTANCE_BYTES = 1 << 16
 
 
@@ -77,6 +83,9 @@ class Neighbours:
         self._bell: socket.socket | None = None
         self._out = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
         self._timer: asyncio.TimerHandle | None = None
+        self._soon: asyncio.TimerHandle | None = None
+        self._looked_s = -_LOOK_AGAIN_S
+        self._queue = _QUEUE_MESSAGES
         self.unheard = 0
         self.refused = 0
         self.overflow = 0
@@ -138,6 +147,7 @@ class Neighbours:
             bell.close()
             raise
         self._bell = bell
+        self._queue = _queue_messages()
         self._loop.add_reader(bell.fileno(), self._hear)
         self._look_around()
         self.ring("arrived")
@@ -145,9 +155,10 @@ class Neighbours:
 
     def close(self) -> None:
         """Stop listening; the socket's file stays for a successor to replace."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        for timer in (self._timer, self._soon):
+            if timer is not None:
+                timer.cancel()
+        self._timer = self._soon = None
         if self._bell is not None:
             self._loop.remove_reader(self._bell.fileno())
             self._bell.close()
@@ -164,7 +175,7 @@ class Neighbours:
         try:
             self._out.sendto(message, path)
         except BlockingIOError:
-            # Its queue is full of bells: it is going to look anyway, and at the latest when in doubt.
+            # It will see from its full queue that some may be missing, and look for itself.
             self.unheard += 1
         except OSError as error:
             # No agent at this moment: the next one looks for itself when it starts.
@@ -173,7 +184,10 @@ class Neighbours:
 
     def _hear(self) -> None:
         bell = self._bell
-        for _ in range(_DRAIN_MESSAGES):
+        for heard in range(_DRAIN_MESSAGES):
+            # What a full queue refused was refused while all of it lay there, to be read in this turn.
+            if heard == self._queue:
+                self._look_soon()
             # A callback may have closed us.
             if bell is None or bell.fileno() < 0:
                 return
@@ -260,8 +274,30 @@ class Neighbours:
         wait_s = DOUBT_S * random.uniform(0.75, 1.25)
         self._timer = self._loop.call_later(wait_s, self._in_doubt)
 
+    def _look_soon(self) -> None:
+        # Where one bell was missed there are many: one look for all of them.
+        if self._soon is None:
+            at_s = max(self._loop.time() + _LOOK_SOON_S, self._looked_s + _LOOK_AGAIN_S)
+            self._soon = self._loop.call_at(at_s, self._look_now)
+
+    def _look_now(self) -> None:
+        self._soon = None
+        self._look_for_ourselves()
+
     def _in_doubt(self) -> None:
         self._doubt_later()
+        self._look_for_ourselves()
+
+    def _look_for_ourselves(self) -> None:
+        self._looked_s = self._loop.time()
         self._look_around()
         for callback in self._doubt:
             callback()
+
+
+def _queue_messages() -> int:
+    try:
+        with open(_QUEUE_SETTING, "rb") as file:
+            return int(file.read(32))
+    except (OSError, ValueError):
+        return _QUEUE_MESSAGES

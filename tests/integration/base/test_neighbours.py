@@ -178,6 +178,29 @@ def test_garbage_at_the_bell_is_counted_and_a_full_queue_does_not_block(street: 
     asyncio.run(main())
 
 
+def test_who_finds_the_queue_full_looks_for_himself(street: Street) -> None:
+    async def main() -> None:
+        street.keeper("m")
+        mine = street.house("m")
+        doubts: list[None] = []
+        mine.on_doubt(lambda: doubts.append(None))
+        mine.start()
+        others = [street.house(f"n{n}") for n in range(15)]
+        names = {other.own.instance for other in others}
+        for name in sorted(names):
+            street.keeper(name)
+        # Nobody reads meanwhile: the last of these rings find a full queue.
+        for other in others:
+            other.start()
+        assert sum(other.unheard for other in others) > 0
+        await until(lambda: {one.instance for one in mine.sessions} == {"m", *names})
+        assert doubts
+        for house in (mine, *others):
+            house.close()
+
+    asyncio.run(main())
+
+
 def test_a_successor_takes_the_bell_over_without_a_gap(street: Street) -> None:
     async def main() -> None:
         street.keeper("a")

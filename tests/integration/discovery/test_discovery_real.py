@@ -84,7 +84,12 @@ def ids(instance: Instance, service: str, query: str = "") -> list[str]:
 
 
 def wait_known(instance: Instance, wanted: list[str]) -> None:
-    wait_for(f"{instance.name} knows all", lambda: sorted(ids(instance, "orders")) == wanted, 120)
+    wait_for(
+        f"{instance.name} knows all",
+        lambda: sorted(ids(instance, "orders")) == wanted,
+        120,
+        lambda: f"it knows {sorted(ids(instance, 'orders'))}",
+    )
 
 
 def started(host: Host, name: str, text: str, *command: str, **options: Any) -> Instance:
