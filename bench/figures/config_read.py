@@ -23,6 +23,9 @@ _PATH = "/v1/config/shop/price"
 _CONNECTIONS = 32
 _P50 = Target(40)
 _RATE = Target(40_000, at_most=False)
+# The design's figures come from a machine on which aiohttp had 77 µs and 17 k/s: what they are beside it holds on any.
+_P50_BESIDE = Target(round(40 / 77, 2))
+_RATE_BESIDE = Target(round(40 / 17, 2), at_most=False)
 _UNIX = f"{PILLION}: Unix socket"
 _TCP = f"{PILLION}: TCP, token and Host checked"
 _AIOHTTP = "aiohttp: Unix socket, no checks"
@@ -119,6 +122,13 @@ def _rows(samples: dict[str, _Samples]) -> list[Row]:
         for name, got in samples.items()
     ]
     rows += [Row("CPU", name, "µs a request", got.cpu_us) for name, got in samples.items()]
+    ours, theirs = samples[_UNIX], samples[_AIOHTTP]
+    p50 = [a / b for a, b in zip(ours.same_core_us, theirs.same_core_us, strict=True)]
+    rate = [a / b for a, b in zip(ours.rate, theirs.rate, strict=True)]
+    rows += [
+        Row("p50 on the same core, beside aiohttp's", _UNIX, "times", p50, _P50_BESIDE),
+        Row("throughput beside aiohttp's", _UNIX, "times", rate, _RATE_BESIDE),
+    ]
     return rows
 
 

@@ -143,7 +143,7 @@ def default_plan(command: list[str], name: str) -> Plan:
 def _sidecar() -> SidecarPlan:
     return {
         "enabled": True,
-        "heartbeat_s": 10.0,
+        "heartbeat_s": 12.0,
         "heartbeat_misses": 2,
         "ready_timeout_s": 10.0,
         "drain_s": 10.0,

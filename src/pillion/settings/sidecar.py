@@ -30,7 +30,7 @@ class Agent(Record):
     heartbeat_s: float = setting(
         Duration(0.1, 60),
         "How often the agent shows that it lives. One that misses two is replaced.",
-        default=10.0,
+        default=12.0,
         restart="agent",
     )
     drain_s: float = setting(
@@ -49,7 +49,7 @@ class Shipper(Record):
     heartbeat_s: float = setting(
         Duration(0.1, 60),
         "How often the shipper shows that it lives. One that misses two is replaced.",
-        default=10.0,
+        default=12.0,
         restart="shipper",
     )
     drain_s: float = setting(
