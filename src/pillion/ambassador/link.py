@@ -1,0 +1,252 @@
+"""A worker's line to the agent: policy comes in, reports go out. Without the agent the worker goes on with what it has.
+
+Nothing here waits for the agent, and nothing piles up: what an agent that does not read would make us hold is left out and counted, since
+the next report says it all again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import sys
+from typing import TYPE_CHECKING
+
+from pillion import __version__
+from pillion.ambassador import snapshot as snapshots
+from pillion.ambassador.wire import (
+    ACTIONS,
+    Applied,
+    ForceBreaker,
+    Frames,
+    Hello,
+    NewSnapshot,
+    Refused,
+    Transition,
+    WireError,
+    encode,
+    to_worker,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pillion.ambassador.snapshot import Snapshot
+    from pillion.ambassador.wire import Report, ToAgent
+    from pillion.base.tasks import RootTasks
+
+FIRST_PAUSE_S = 0.05
+LONGEST_PAUSE_S = 1.0
+REPORT_EVERY_S = 1.0
+REPORT_SOON_S = 0.05
+# What an agent that is stopped is owed at most; transitions are small, and a report is whole.
+MOST_UNSENT_BYTES = 1 << 20
+
+
+class PolicyLink:
+    """Make it inside the running loop, then `start`. Callbacks are called from the loop and must not raise.
+
+    `path` is the agent's socket, `file_path` the last snapshot's file, `worker` this component's name. `on_snapshot` puts a snapshot in force, or returns
+    why it cannot be. `on_breaker` is given upstream, endpoint (its key, empty for all of them) and action (`wire.ACTIONS`).
+    `report` says how things stand, None when there is nothing to say.
+
+    `revision` is that of the snapshot in force, 0 before there is one; `dropped` counts messages that an agent did not read in time.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        file_path: str,
+        worker: str,
+        on_snapshot: Callable[[Snapshot], str | None],
+        on_breaker: Callable[[str, str, str], None],
+        report: Callable[[], Report | None],
+        tasks: RootTasks,
+    ) -> None:
+        self._path = path
+        self._file_path = file_path
+        self._worker = worker
+        self._on_snapshot = on_snapshot
+        self._on_breaker = on_breaker
+        self._report = report
+        self._tasks = tasks
+        self._loop = asyncio.get_running_loop()
+        self._line: _Line | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._reported_s = -REPORT_EVERY_S
+        self._task: asyncio.Task[None] | None = None
+        self._complaint = ""
+        self.revision = 0
+        self.dropped = 0
+
+    @property
+    def connected(self) -> bool:
+        """Whether the agent is there."""
+        return self._line is not None
+
+    def start(self) -> bool:
+        """Take the snapshot of the file, if there is one, and connect from now on; True when a snapshot is in force."""
+        try:
+            found = snapshots.read_file(self._file_path)
+        except (OSError, ValueError) as error:
+            self._complain(f"cannot use {self._file_path}: {error}; waiting for the agent")
+            found = None
+        if found is not None:
+            self._take(found)
+        self._task = self._tasks.start("policy link", self._run())
+        return self.revision != 0
+
+    def changed(self) -> None:
+        """Something is to be reported: it will be, within a second."""
+        if self._timer is not None or self._line is None:
+            return
+        due_s = max(self._loop.time() + REPORT_SOON_S, self._reported_s + REPORT_EVERY_S)
+        self._timer = self._loop.call_at(due_s, self._send_report)
+
+    def transition(
+        self, upstream: str, endpoint: str, old: str, new: str, reason: str, *, forced: bool = False
+    ) -> None:
+        """Tell at once that a breaker changed; lost when the agent is away (the next report has the state)."""
+        self._send(Transition(upstream, endpoint, old, new, reason, forced))
+        self.changed()
+
+    def close(self) -> None:
+        """Hang up."""
+        if self._task is not None:
+            self._task.cancel()
+            self._task = None
+        if self._line is not None:
+            self._line.abort()
+            self._line = None
+        self._cancel_timer()
+
+    # The line.
+
+    async def _run(self) -> None:
+        pause_s = FIRST_PAUSE_S
+        while True:
+            try:
+                _, line = await self._loop.create_unix_connection(
+                    lambda: _Line(self._received, self.changed), self._path
+                )
+            except OSError:
+                # Away: it is being replaced, or has not bound its socket yet.
+                pass
+            else:
+                self._line = line
+                self._send(Hello(self._worker, os.getpid(), __version__, self.revision))
+                self.changed()
+                try:
+                    await line.ended
+                finally:
+                    self._line = None
+                    self._cancel_timer()
+                if line.useful:
+                    pause_s = FIRST_PAUSE_S
+                if line.complaint:
+                    self._complain(line.complaint)
+            await asyncio.sleep(pause_s * random.uniform(0.75, 1.25))
+            pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
+
+    def _received(self, data: bytes) -> None:
+        match to_worker(data):
+            case NewSnapshot(snapshot=snapshot):
+                self._take(snapshot)
+            case ForceBreaker(upstream=upstream, endpoint=endpoint, action=action):
+                if action in ACTIONS:
+                    self._on_breaker(upstream, endpoint, action)
+                    self.changed()
+            case None:
+                pass  # of a later version
+
+    def _take(self, snapshot: Snapshot) -> None:
+        reason = (
+            f"cannot read version {snapshot.v} of the snapshot, only {snapshots.VERSION}"
+            if snapshot.v != snapshots.VERSION
+            else self._on_snapshot(snapshot)
+        )
+        if reason is None:
+            self.revision = snapshot.revision
+            self._complaint = ""
+            self._send(Applied(snapshot.revision))
+            self.changed()
+        else:
+            self._complain(f"cannot apply revision {snapshot.revision} of the policy: {reason}")
+            self._send(Refused(snapshot.revision, reason))
+
+    def _send_report(self) -> None:
+        self._timer = None
+        self._reported_s = self._loop.time()
+        report = self._report() if self._line is not None else None
+        if report is not None:
+            self._send(report)
+
+    def _send(self, message: ToAgent) -> None:
+        line = self._line
+        if line is None:
+            return
+        if line.unsent_bytes > MOST_UNSENT_BYTES:
+            self.dropped += 1
+            return
+        try:
+            line.send(encode(message))
+        except WireError as error:
+            self.dropped += 1
+            self._complain(str(error))
+
+    def _cancel_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _complain(self, what: str) -> None:
+        """Say it once, not with every attempt."""
+        if what != self._complaint:
+            self._complaint = what
+            sys.stderr.write(f"pillion-{self._worker}: {what}\n")
+
+
+class _Line(asyncio.Protocol):
+    """One connection to the agent; `ended` is done when it is gone, `complaint` why, when that was the other side's fault."""
+
+    def __init__(self, received: Callable[[bytes], None], room: Callable[[], None]) -> None:
+        self._received = received
+        self._room = room
+        self._frames = Frames()
+        self._transport: asyncio.Transport | None = None
+        self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.useful = False
+        self.complaint = ""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            for message in self._frames.feed(data):
+                self._received(message)
+                self.useful = True
+        except WireError as error:
+            self.complaint = str(error)
+            self.abort()
+
+    def resume_writing(self) -> None:
+        self._room()
+
+    def connection_lost(self, _exc: Exception | None) -> None:
+        self._transport = None
+        if not self.ended.done():
+            self.ended.set_result(None)
+
+    @property
+    def unsent_bytes(self) -> int:
+        return 0 if self._transport is None else self._transport.get_write_buffer_size()
+
+    def send(self, data: bytes) -> None:
+        if self._transport is not None:
+            self._transport.write(data)
+
+    def abort(self) -> None:
+        if self._transport is not None:
+            self._transport.abort()
