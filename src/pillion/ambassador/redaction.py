@@ -1,0 +1,62 @@
+# cython: annotation_typing=False, auto_pickle=False
+"""Secrets in what is logged of a request: their values are left out, their names stay, so that one sees they were there."""
+
+import re
+from fnmatch import translate
+from urllib.parse import unquote_plus
+
+HIDDEN = "***"
+
+# Whatever the settings say: these fields hold credentials by their definition.
+CREDENTIALS = frozenset(("authorization", "proxy-authorization", "cookie", "set-cookie"))
+
+_SEPARATORS = re.compile("([&;])")
+
+# Names of query parameters that have been judged; a client can send any.
+_MOST_NAMES = 1024
+
+
+class Redaction:
+    """Judges names of query parameters and header fields by `names`, in any case, where `*` stands for anything."""
+
+    __slots__ = ("_exact", "_known", "_pattern")
+
+    def __init__(self, names: tuple[str, ...]) -> None:
+        lowered = {name.lower() for name in names}
+        self._exact = frozenset(name for name in lowered if "*" not in name) | CREDENTIALS
+        patterns = sorted(name for name in lowered if "*" in name)
+        self._pattern = re.compile("|".join(map(translate, patterns))) if patterns else None
+        self._known: dict[str, bool] = {}
+
+    def hides(self, name: str) -> bool:
+        """Return whether the value of `name` is left out."""
+        hidden = self._known.get(name)
+        if hidden is None:
+            lowered = name.lower()
+            hidden = lowered in self._exact or (
+                self._pattern is not None and self._pattern.match(lowered) is not None
+            )
+            if len(self._known) >= _MOST_NAMES:
+                self._known.clear()
+            self._known[name] = hidden
+        return hidden
+
+    def query(self, query: str) -> str:
+        """Return a query string without the values that are hidden; names may be percent-encoded."""
+        if "=" not in query:
+            return query
+        # A semicolon separates parameters, too, for some programs; the separators are kept.
+        parts = _SEPARATORS.split(query) if ";" in query else query.split("&")
+        changed = False
+        for at, part in enumerate(parts):
+            name, equals, _ = part.partition("=")
+            if not equals:
+                continue
+            if "%" in name or "+" in name:
+                name = unquote_plus(name, errors="replace")
+            if self.hides(name):
+                parts[at] = part[: part.index("=") + 1] + HIDDEN
+                changed = True
+        if not changed:
+            return query
+        return "".join(parts) if ";" in query else "&".join(parts)

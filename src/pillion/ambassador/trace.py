@@ -1,0 +1,137 @@
+# cython: annotation_typing=False, auto_pickle=False
+"""W3C Trace Context, level 1: a trace is continued or started, and told to the upstream with a span id of our own.
+
+What cannot be read is never passed on: a wrong traceparent begins a new trace, and its tracestate goes with it.
+"""
+
+import os
+import random
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pillion.http.codec.events import Headers
+    from pillion.settings.ambassador import Trace as TraceSettings
+
+# So many ids come from one seed; a new one costs a system call.
+_IDS_PER_SEED = 1 << 16
+# Section 3.3.1.5: at least 512 characters are to be passed on. More is a sender's mistake, and would be our cost.
+STATE_BYTES = 4096
+_STATE_MEMBERS = 32
+
+_HEX = b"0123456789abcdef"
+_NO_TRACE = b"0" * 32
+_NO_SPAN = b"0" * 16
+
+
+class Trace:
+    """The trace context of one request.
+
+    `trace_id` has 32 and `span_id` 16 hexadecimal digits; `parent_id` is the caller's span, or empty. `lines` are
+    the encoded header lines for the upstream; the request's own traceparent and tracestate are not to be sent beside.
+    """
+
+    __slots__ = ("lines", "parent_id", "sampled", "span_id", "trace_id")
+
+    def __init__(
+        self, trace_id: str, parent_id: str, span_id: str, sampled: bool, lines: bytes
+    ) -> None:
+        self.trace_id = trace_id
+        self.parent_id = parent_id
+        self.span_id = span_id
+        self.sampled = sampled
+        self.lines = lines
+
+
+class Ids:
+    """Random ids from a cheap generator that is seeded anew from the system every so often."""
+
+    __slots__ = ("_entropy", "_generator", "_left")
+
+    def __init__(self, entropy: "Callable[[int], bytes]" = os.urandom) -> None:
+        self._entropy = entropy
+        self._generator = random.Random(0)
+        self._left = 0
+
+    def bits(self, count: int) -> int:
+        """Return a number of `count` random bits that is not zero (sections 3.2.2.3 and 3.2.2.4)."""
+        if self._left <= 0:
+            self._generator.seed(int.from_bytes(self._entropy(32), "big"))
+            self._left = _IDS_PER_SEED
+        self._left -= 1
+        return self._generator.getrandbits(count) or 1
+
+    def share(self) -> float:
+        """Return a number in [0, 1)."""
+        return self._generator.random()
+
+
+_ids = Ids()
+
+
+def begin(headers: "Headers", settings: "TraceSettings", ids: "Ids | None" = None) -> Trace:
+    """Return the trace context of a request with `headers`.
+
+    Switched off, a trace that the caller has begun is told to the log, and nothing is written: its header fields pass
+    as they came.
+    """
+    if ids is None:
+        ids = _ids
+    parent = headers.get(b"traceparent")
+    known = parent is not None and is_traceparent(parent)
+    if not settings.enabled:
+        if known:
+            assert parent is not None
+            sampled = int(parent[53:55], 16) & 1 == 1
+            return Trace(parent[3:35].decode(), parent[36:52].decode(), "", sampled, b"")
+        return Trace("", "", "", False, b"")
+    span_id = f"{ids.bits(64):016x}"
+    if known:
+        assert parent is not None
+        trace_id = parent[3:35].decode()
+        # Other flags than this one are not known to version 00, and are sent as 0 (section 3.2.2.5.2).
+        sampled = int(parent[53:55], 16) & 1 == 1
+        lines = f"traceparent: 00-{trace_id}-{span_id}-{'01' if sampled else '00'}\r\n".encode()
+        state = headers.get(b"tracestate")
+        if state is not None and is_tracestate(state):
+            lines += b"tracestate: " + state + b"\r\n"
+        return Trace(trace_id, parent[36:52].decode(), span_id, sampled, lines)
+    trace_id = f"{ids.bits(128):032x}"
+    share = settings.sample
+    sampled = share > 0.0 and ids.share() < share
+    lines = f"traceparent: 00-{trace_id}-{span_id}-{'01' if sampled else '00'}\r\n".encode()
+    return Trace(trace_id, "", span_id, sampled, lines)
+
+
+def is_traceparent(value: bytes) -> bool:
+    """Return whether this is a traceparent that can be continued (section 3.2).
+
+    Of a version that is not known yet, its first 55 characters are read as those of version 00, and what follows
+    has to begin with a dash (section 4.2, "Versioning of traceparent").
+    """
+    size = len(value)
+    if size < 55 or value[2:3] != b"-" or value[35:36] != b"-" or value[52:53] != b"-":
+        return False
+    version = value[0:2]
+    if version == b"00":
+        if size != 55:
+            return False
+    elif version == b"ff" or (size > 55 and value[55:56] != b"-"):
+        return False
+    trace = value[3:35]
+    span = value[36:52]
+    # Lower-case hexadecimal digits and nothing else: what remains without them is the three dashes.
+    digits = version + trace + span + value[53:55]
+    return not digits.translate(None, _HEX) and trace != _NO_TRACE and span != _NO_SPAN
+
+
+def is_tracestate(value: bytes) -> bool:
+    """Return whether a tracestate (several joined with commas) is passed on: within its limits (section 3.3.1).
+
+    It is passed on as it came, since its members are their owners' business.
+    """
+    if not value or len(value) > STATE_BYTES:
+        return False
+    members = [one for one in value.split(b",") if one.strip(b" \t")]
+    return 0 < len(members) <= _STATE_MEMBERS and all(b"=" in one for one in members)
