@@ -303,20 +303,22 @@ class Calls:
         wanted = (
             [str(n) for n in names]
             if isinstance(names, list) and names
-            else [c.name for c in keeper.sidecars()]
+            else [c.name for c in keeper.sidecars]
         )
         if wanted == ["keeper"]:
             keeper.succession.begin(python if isinstance(python, str) else None, reply)
             return
-        if unknown := [n for n in wanted if n not in ("agent", "shipper")]:
+        known = [c.name for c in keeper.sidecars]
+        # A shipper that there need not be is no mistake.
+        if unknown := [n for n in wanted if n not in (*known, parts.SHIPPER)]:
             raise Refused(
                 422,
                 "Cannot upgrade",
-                f"cannot upgrade {', '.join(unknown)}: there are agent, shipper and keeper",
+                f"cannot upgrade {', '.join(unknown)}: there are {', '.join(known)} and keeper",
             )
-        wanted = [n for n in wanted if n in keeper.components]
+        wanted = [n for n in wanted if n in known]
         # The agent last: it is the one that answers.
-        wanted.sort(key=lambda n: n == "agent")
+        wanted.sort(key=lambda n: n == parts.AGENT)
 
         def done(upgraded: list[Json], error: str | None) -> None:
             if error is None:
@@ -345,7 +347,7 @@ class Calls:
                 self._keeper.renew_plan(plan)  # type: ignore[arg-type] # versioned, and written by our own agent
             except cgroups.LimitRefused as refused:
                 raise Refused(409, "Limit refused", str(refused)) from refused
-        for component in (self._keeper.agent, self._keeper.shipper):
+        for component in self._keeper.sidecars:
             process = component.process
             if process is not None and process.channel is not None:
                 process.channel.send({"op": "reload"})

@@ -25,6 +25,10 @@ STOPPING = "stopping"
 STOPPED = "stopped"
 FAILED = "failed"
 
+# What a process of the sidecar is there for. A role may have several components, one process each: its workers.
+AGENT = "agent"
+SHIPPER = "shipper"
+
 
 class Process:
     """One process of a component, with the group that it and its children live in."""
@@ -68,11 +72,13 @@ class Component:
 
     __slots__ = (
         "failures", "generation", "last_exit", "limits", "name", "process", "python", "restart_timer", "restarts", "retiring",
-        "state", "stop_wanted", "successor",
+        "role", "state", "stop_wanted", "successor", "worker",
     )  # fmt: skip
 
-    def __init__(self, name: str, limits: LimitsPlan) -> None:
+    def __init__(self, name: str, limits: LimitsPlan, *, role: str = "", worker: int = 1) -> None:
         self.name = name
+        self.role = role or name
+        self.worker = worker
         self.limits = limits
         self.state = WAITING
         self.process: Process | None = None

@@ -214,7 +214,7 @@ class Exits:
         others = {self._keeper.output.pid}
         if process.hang is not None:
             others.add(process.hang.reporter)
-        for component in (self._keeper.agent, self._keeper.shipper):
+        for component in self._keeper.sidecars:
             for other in component.processes():
                 others.update([other.pid, *posix.descendants_of(other.pid)])
         return [p for p in posix.descendants_of(os.getpid()) if p not in others]

@@ -93,7 +93,7 @@ class Tree:
         events.commit(len(data), time.time_ns())
 
     def end_sidecar(self) -> None:
-        """Give agent and shipper time for their last flush, then end them."""
+        """Give the sidecar time for its last flush, then end it."""
         deadline_s = time.monotonic() + _SIDECAR_BOUND_S
         for group in self._sidecar:
             tree.signal_all(tree.component_pids(group, self._run, sidecar=True), signal.SIGTERM)

@@ -19,7 +19,7 @@ from .lean import signal, signal_name
 from .loop import Loop
 from .output import ScribeProcess, Stream, journal_of
 from .shutdown import Shutdown
-from .sidecar import sidecar_plan
+from .sidecar import sidecar_components, sidecar_plan
 from .starting import Starter
 from .succession import Succession
 from .terminal import Terminal
@@ -54,9 +54,11 @@ class Keeper:
         self.journal = journal_of(streams)
         self.output = ScribeProcess(instance, plan["logs"], streams)
         self.app = Component("app", plan["app"]["limits"])
-        self.agent = Component("agent", plan["agent"]["limits"])
-        self.shipper = Component("shipper", plan["shipper"]["limits"])
-        self.components = {c.name: c for c in (self.app, *self.sidecars())}
+        # What the plan has of agent, shipper and so on. The agent is always at hand: much concerns it alone.
+        self.sidecars = sidecar_components(plan)
+        agents = (c for c in self.sidecars if c.role == parts.AGENT)
+        self.agent = next(agents, Component(parts.AGENT, plan["agent"]["limits"]))
+        self.components = {c.name: c for c in (self.app, *self.sidecars)}
         self.terminal = Terminal(foreground_terminal())
         self.notify = notify.State()
         self.starter = Starter(self)
@@ -116,12 +118,11 @@ class Keeper:
             {"pid": os.getpid(), "program": self.plan["app"]["command"][0]},
         )
         wait_s = self.plan["agent"].get("wait_s", 0.0)
-        sidecars = self.sidecars()
         if self.adopted is not None:
             self.starter.adopt(self.adopted)
-        elif wait_s <= 0 or not sidecars:
+        elif wait_s <= 0 or not self.sidecars:
             self.starter.start_app()
-        for sidecar in sidecars:
+        for sidecar in self.sidecars:
             self.starter.start_sidecar(sidecar)
         if self.app.state == parts.WAITING:
             self.loop.after(wait_s, self.starter.wait_is_over)
@@ -168,10 +169,6 @@ class Keeper:
         self.output.preload()
         self.push_state()
 
-    def sidecars(self) -> list[Component]:
-        """Return the components of the sidecar that the plan has."""
-        return [c for c in (self.agent, self.shipper) if sidecar_plan(self.plan, c.name)["enabled"]]
-
     def describe(self) -> None:
         """Write instance.json anew."""
         command: list[Json] = list(self.plan["app"]["command"])
@@ -193,11 +190,8 @@ class Keeper:
 
         Limits are put in force at once. Raises LimitRefused, and then nothing has changed.
         """
-        wanted = {
-            "app": plan["app"]["limits"],
-            "agent": plan["agent"]["limits"],
-            "shipper": plan["shipper"]["limits"],
-        }
+        wanted = {c.name: sidecar_plan(plan, c.role)["limits"] for c in self.sidecars}
+        wanted["app"] = plan["app"]["limits"]
         changed = [c for c in self.components.values() if c.process and c.limits != wanted[c.name]]
         applied: list[Component] = []
         try:
@@ -228,7 +222,7 @@ class Keeper:
         if channel is None:
             return
         app = self.plan["app"]
-        sidecar = [p for c in (self.agent, self.shipper) for p in c.processes()]
+        sidecar = [p for c in self.sidecars for p in c.processes()]
         channel.send(
             {
                 "op": "tree",

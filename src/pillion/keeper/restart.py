@@ -12,7 +12,7 @@ RESTART = "restart"
 DONE = "done"
 FAILED = "failed"
 
-# Agent and shipper: always, at once after a run that lasted, and never given up on.
+# The sidecar's processes: always, at once after a run that lasted, and never given up on.
 SIDECAR_POLICY: RestartPlan = {
     "policy": "always",
     "initial_s": 0.1,

@@ -135,11 +135,11 @@ class Shutdown:
         self._phase = "sidecar"
         keeper = self._keeper
         keeper.event("stopped", "app", f"exit code {self._code}")
-        for component in (keeper.agent, keeper.shipper):
+        for component in keeper.sidecars:
             if component.restart_timer is not None:
                 component.restart_timer.cancel()
                 component.restart_timer = None
-            grace_s = sidecar_plan(keeper.plan, component.name)["stop_timeout_s"]
+            grace_s = sidecar_plan(keeper.plan, component.role)["stop_timeout_s"]
             for process in component.processes():
                 if process.channel is not None:
                     process.channel.send({"op": "stop", "grace_s": grace_s})
@@ -164,7 +164,7 @@ class Shutdown:
         """A process of the sidecar has ended."""
         del component
         keeper = self._keeper
-        if self._phase != "sidecar" or any(c.processes() for c in (keeper.agent, keeper.shipper)):
+        if self._phase != "sidecar" or any(c.processes() for c in keeper.sidecars):
             return
         self._phase = "scribe"
         channel = keeper.output.channel

@@ -1,10 +1,11 @@
-"""How agent and shipper are started: the interpreter, the code, the descriptors, and what they are told."""
+"""Which processes the sidecar has, and how each is started: the interpreter, the code, the descriptors, and what it is told."""
 
 from __future__ import annotations
 
 import os
 import sys
 
+from .component import AGENT, SHIPPER, Component
 from .handed import HANDED, secret_names
 from .launch import Launch
 from .lean import json, signal
@@ -14,7 +15,6 @@ from .tree import MARK, ROLE_MARK
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .cgroups import Group
-    from .component import Component
     from .instance import Instance
     from .lean import socket
     from .output import Stream
@@ -33,7 +33,16 @@ _NOT_INHERITED = (
 _FIRST_FD = 3
 
 # Which of the instance's sockets a role serves.
-_SOCKETS = {"agent": ("api_unix", "api_tcp", "probe"), "shipper": ()}
+_SOCKETS = {AGENT: ("api_unix", "api_tcp", "probe"), SHIPPER: ()}
+
+
+def sidecar_components(plan: Plan) -> list[Component]:
+    """Return the components of the sidecar that the plan has, in the order in which they are started."""
+    return [
+        Component(role, sidecar_plan(plan, role)["limits"])
+        for role in (AGENT, SHIPPER)
+        if sidecar_plan(plan, role)["enabled"]
+    ]
 
 
 def command(role: str, python: str | None) -> list[str]:
@@ -69,8 +78,8 @@ def sidecar_launch(
     null: int,
     secrets: int = -1,
 ) -> Launch:
-    """Return how to start agent or shipper. `null` is /dev/null, its standard input; `secrets` is from `handed.hand_over`."""
-    role = component.name
+    """Return how to start a process of the sidecar. `null` is /dev/null, its standard input; `secrets` is from `handed.hand_over`."""
+    role = component.role
     settings = sidecar_plan(plan, role)
     fds = {0: null, 1: streams["sidecar"].write, 2: streams["sidecar"].write}
     numbers = {}
@@ -81,7 +90,7 @@ def sidecar_launch(
     if handover is not None:
         sources["handover"] = handover
     passed = {name: sock.fileno() for name, sock in sources.items()}
-    if role == "agent":
+    if role == AGENT:
         passed["logs"] = streams[API].write
         if secrets >= 0:
             passed[HANDED] = secrets
@@ -117,4 +126,4 @@ def sidecar_launch(
 
 def sidecar_plan(plan: Plan, role: str) -> SidecarPlan:
     """Return the plan of a role."""
-    return plan["agent"] if role == "agent" else plan["shipper"]
+    return plan["agent"] if role == AGENT else plan["shipper"]

@@ -43,14 +43,14 @@ class Starter:
     def start_sidecar(
         self, component: Component, *, passive: bool = False, handover: socket.socket | None = None
     ) -> Process | None:
-        """Start agent or shipper, or its successor when `passive`; None when it could not even be forked."""
-        settings = sidecar_plan(self._keeper.plan, component.name)
+        """Start a process of the sidecar, or its successor when `passive`; None when it could not even be forked."""
+        settings = sidecar_plan(self._keeper.plan, component.role)
         component.generation += 1
         group = self._keeper.groups.create(f"{component.name}.{component.generation}")
         ours, theirs = wire.pair()
         secrets = -1
         try:
-            secrets = hand_over(self._keeper.plan) if component.name == "agent" else -1
+            secrets = hand_over(self._keeper.plan) if component.role == parts.AGENT else -1
             self._apply_limits(component, group)
             pid, report = launch.start(
                 sidecar_launch(
@@ -237,7 +237,7 @@ class Starter:
         """The agreed wait has passed: start the app without its sidecar, or not at all when that is required."""
         if self._keeper.app.state != parts.WAITING or self._keeper.shutdown.begun:
             return
-        missing = [c.name for c in self._keeper.sidecars() if not (c.process and c.process.ready)]
+        missing = [c.name for c in self._keeper.sidecars if not (c.process and c.process.ready)]
         reason = f"{' and '.join(missing)} not ready within {self._keeper.plan['agent'].get('wait_s', 0.0):g} s"
         self._keeper.event("not-ready", "agent", reason)
         if self._keeper.plan["agent"].get("required"):
@@ -255,13 +255,13 @@ class Starter:
         """Start the app when everything that it waits for is ready."""
         if self._keeper.app.state != parts.WAITING or self._keeper.shutdown.begun:
             return
-        if all(c.process and c.process.ready for c in self._keeper.sidecars()):
+        if all(c.process and c.process.ready for c in self._keeper.sidecars):
             self.start_app()
 
     def _not_ready(self, component: Component, process: Process) -> None:
         if process.ready:
             return
-        process.killed_because = f"not ready within {sidecar_plan(self._keeper.plan, component.name)['ready_timeout_s']:g} s"
+        process.killed_because = f"not ready within {sidecar_plan(self._keeper.plan, component.role)['ready_timeout_s']:g} s"
         self._keeper.event(
             "not-ready", component.name, process.killed_because, {"pid": process.pid}
         )

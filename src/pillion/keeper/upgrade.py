@@ -72,23 +72,23 @@ class Upgrade:
             self._finish(f"the new {component.name} could not be started")
 
     def successor_ready(self, component: Component, process: Process) -> None:
-        """The new process could serve: the old one retires. The new agent accepts at once, since both may; the new shipper when
+        """The new process could serve: the old one retires. A new one accepts at once, since both may; but a new shipper waits until
         the old one has handed over its positions, since only one may ship.
         """
         predecessor = component.process
         assert predecessor is not None
         drain_s = (
-            sidecar_plan(self._keeper.plan, component.name)["drain_s"]
+            sidecar_plan(self._keeper.plan, component.role)["drain_s"]
             if self._drain_s is None
             else self._drain_s
         )
         component.retiring.append(predecessor)
         component.process, component.successor = process, None
         self._predecessor = predecessor
-        if component.name == "agent":
+        if component.role != parts.SHIPPER:
             self._promote(component, process)
         # Its answer to whoever asked for the upgrade must be under way before it is told to go.
-        if not self._waiting and component.name == "agent":
+        if not self._waiting and component is self._keeper.agent:
             self._announce(component, process, predecessor)
             self._retire(predecessor, drain_s)
             self._finish(None)
@@ -159,7 +159,7 @@ class Upgrade:
 
     def abandon(self, reason: str) -> None:
         """Stop here."""
-        for component in (self._keeper.agent, self._keeper.shipper):
+        for component in self._keeper.sidecars:
             if component.successor is not None:
                 self._keeper.kill_pid(component.successor.pid, signal.SIGKILL)
         self._finish(reason)

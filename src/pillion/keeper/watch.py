@@ -181,7 +181,7 @@ class Watch:
         keeper = self._keeper
         found = [
             (component, process, process.heart)
-            for component in (keeper.agent, keeper.shipper)
+            for component in keeper.sidecars
             for process in component.processes()
             if process.ready and process.hang is None
         ]

@@ -58,7 +58,7 @@ def keeper(
     one.output.channel, one.output.pid, one.output.restarts = Channel(ours), os.getpid(), 4
     one.notify.update({"READY": "1", "STATUS": "serving", "MAINPID": "77"})
     peers, channels = [theirs], [one.output.channel]
-    for part in (one.agent, one.shipper):
+    for part in (one.agent, one.components["shipper"]):
         ours, theirs = wire.pair()
         peers.append(theirs)
         channels.append(Channel(ours))
@@ -253,7 +253,7 @@ def test_a_take_over_closes_descriptors_on_exec_and_tells_the_journal(
     keeper: Keeper, failure: str | None
 ) -> None:
     keeper.adopted = None
-    for part in (keeper.agent, keeper.shipper):
+    for part in (keeper.agent, keeper.components["shipper"]):
         part.process = None
         part.state = parts.STOPPED
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
