@@ -1,0 +1,149 @@
+# cython: annotation_typing=False, auto_pickle=False
+"""Rate, errors and durations of the requests by direction, route and upstream: counted at their end, told later.
+
+A request is counted once, with no text being built; how many series there may be is bounded, whatever is configured.
+"""
+
+from bisect import bisect_left
+from typing import TYPE_CHECKING
+
+from pillion.ambassador.red_report import BOUNDS_S, CLASSES, OTHER, RedReport, SeriesReport
+
+if TYPE_CHECKING:
+    from pillion.ambassador.facts import Facts
+
+MOST_SERIES = 200
+# Reasons are ours, so that this bound is only one against a mistake.
+_MOST_REASONS = 48
+
+_NONE = CLASSES.index("none")
+_TCP = CLASSES.index("tcp")
+
+
+class Series:
+    """The counts of one direction, route and upstream."""
+
+    __slots__ = (
+        "bytes_in",
+        "bytes_out",
+        "classes",
+        "direction",
+        "first",
+        "first_s",
+        "reasons",
+        "retries",
+        "route",
+        "total",
+        "total_s",
+        "upstream",
+    )
+
+    def __init__(self, direction: str, route: str, upstream: str) -> None:
+        self.direction = direction
+        self.route = route
+        self.upstream = upstream
+        self.classes = [0] * len(CLASSES)
+        self.total = [0] * (len(BOUNDS_S) + 1)
+        self.total_s = 0.0
+        self.first = [0] * (len(BOUNDS_S) + 1)
+        self.first_s = 0.0
+        self.bytes_in = 0
+        self.bytes_out = 0
+        self.retries = 0
+        self.reasons: dict[str, int] = {}
+
+
+class Red:
+    """Counts what is over; at most MOST_SERIES series, the rest of each direction together as "other".
+
+    `active`, `connections` (open now) and `connections_total` are kept by the data path. `overflow` counts requests that
+    went to "other". `changed` is set by each request and taken back by `report`.
+    """
+
+    __slots__ = (
+        "_series",
+        "active",
+        "changed",
+        "connections",
+        "connections_total",
+        "overflow",
+    )
+
+    def __init__(self) -> None:
+        self._series: dict[tuple[str, str, str], Series] = {}
+        self.active = 0
+        self.connections = 0
+        self.connections_total = 0
+        self.overflow = 0
+        self.changed = False
+
+    def observe(self, facts: "Facts") -> None:
+        """Count a request, or a connection of raw TCP, that is over."""
+        series = self._series.get((facts.direction, facts.route, facts.upstream))
+        if series is None:
+            series = self._begin(facts.direction, facts.route, facts.upstream)
+        status = facts.status
+        if 100 <= status < 600:
+            kind = status // 100
+        elif facts.version == "tcp" and not facts.reason:
+            kind = _TCP
+        else:
+            kind = _NONE
+        series.classes[kind] += 1
+        total_s = facts.total_s
+        series.total[bisect_left(BOUNDS_S, total_s)] += 1
+        series.total_s += total_s
+        first_s = facts.first_s
+        if first_s >= 0.0:
+            series.first[bisect_left(BOUNDS_S, first_s)] += 1
+            series.first_s += first_s
+        series.bytes_in += facts.bytes_in
+        series.bytes_out += facts.bytes_out
+        if facts.attempts > 1:
+            series.retries += facts.attempts - 1
+        if facts.reason:
+            self._explain(series.reasons, facts.reason)
+        self.changed = True
+
+    def report(self) -> RedReport:
+        """Return all counts; the lists in it are those that go on counting, so it is to be encoded at once."""
+        self.changed = False
+        return RedReport(
+            [
+                SeriesReport(
+                    one.direction,
+                    one.route,
+                    one.upstream,
+                    one.classes,
+                    one.total,
+                    one.total_s,
+                    one.first,
+                    one.first_s,
+                    one.bytes_in,
+                    one.bytes_out,
+                    one.retries,
+                    one.reasons,
+                )
+                for one in self._series.values()
+            ],
+            self.active,
+            self.connections,
+            self.connections_total,
+            self.overflow,
+        )
+
+    def _begin(self, direction: str, route: str, upstream: str) -> Series:
+        # Room is left for "other" of both directions.
+        if len(self._series) >= MOST_SERIES - 2:
+            self.overflow += 1
+            route = upstream = OTHER
+        key = (direction, route, upstream)
+        series = self._series.get(key)
+        if series is None:
+            series = self._series[key] = Series(direction, route, upstream)
+        return series
+
+    def _explain(self, reasons: dict[str, int], reason: str) -> None:
+        if reason not in reasons and len(reasons) >= _MOST_REASONS:
+            reason = OTHER
+        reasons[reason] = reasons.get(reason, 0) + 1
