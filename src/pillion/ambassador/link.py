@@ -14,10 +14,9 @@ from typing import TYPE_CHECKING
 
 from pillion import __version__
 from pillion.ambassador import snapshot as snapshots
+from pillion.ambassador.steering import AUTO, in_force
 from pillion.ambassador.wire import (
-    ACTIONS,
     Applied,
-    ForceBreaker,
     Frames,
     Hello,
     NewSnapshot,
@@ -47,7 +46,7 @@ class PolicyLink:
     """Make it inside the running loop, then `start`. Callbacks are called from the loop and must not raise.
 
     `path` is the agent's socket, `file_path` the last snapshot's file, `worker` this component's name. `on_snapshot` puts a snapshot in force, or returns
-    why it cannot be. `on_breaker` is given upstream, endpoint (its key, empty for all of them) and action (`wire.ACTIONS`).
+    why it cannot be. `on_breaker` is given upstream, endpoint (its key) and action (`steering.ACTIONS`), after the snapshot that has the endpoint.
     `report` says how things stand, None when there is nothing to say.
 
     `revision` is that of the snapshot in force, 0 before there is one; `dropped` counts messages that an agent did not read in time.
@@ -76,6 +75,7 @@ class PolicyLink:
         self._reported_s = -REPORT_EVERY_S
         self._task: asyncio.Task[None] | None = None
         self._complaint = ""
+        self._forced: dict[tuple[str, str], str] = {}
         self.revision = 0
         self.dropped = 0
 
@@ -152,10 +152,6 @@ class PolicyLink:
         match to_worker(data):
             case NewSnapshot(snapshot=snapshot):
                 self._take(snapshot)
-            case ForceBreaker(upstream=upstream, endpoint=endpoint, action=action):
-                if action in ACTIONS:
-                    self._on_breaker(upstream, endpoint, action)
-                    self.changed()
             case None:
                 pass  # of a later version
 
@@ -168,11 +164,21 @@ class PolicyLink:
         if reason is None:
             self.revision = snapshot.revision
             self._complaint = ""
+            self._steer(in_force(snapshot))
             self._send(Applied(snapshot.revision))
             self.changed()
         else:
             self._complain(f"cannot apply revision {snapshot.revision} of the policy: {reason}")
             self._send(Refused(snapshot.revision, reason))
+
+    def _steer(self, wanted: dict[tuple[str, str], str]) -> None:
+        """Do to each breaker what is wanted of it now and was not before."""
+        before, self._forced = self._forced, wanted
+        for (upstream, endpoint), action in wanted.items():
+            if before.get((upstream, endpoint)) != action:
+                self._on_breaker(upstream, endpoint, action)
+        for upstream, endpoint in before.keys() - wanted.keys():
+            self._on_breaker(upstream, endpoint, AUTO)
 
     def _send_report(self) -> None:
         self._timer = None

@@ -68,12 +68,21 @@ class UpstreamEndpoints(msgspec.Struct, frozen=True, omit_defaults=True):
     reason: str = ""
 
 
+class Forced(msgspec.Struct, frozen=True):
+    """What was done by hand to the breaker of `endpoint` (its key; empty: of every endpoint): `action` is open, close or auto."""
+
+    upstream: str
+    endpoint: str
+    action: str
+
+
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that a worker needs to know. `revision` grows with every change, also from one agent to the next.
 
     `ambassador` and `inbound` are the settings as `settings.shapes.Table.encode` gives them. `listeners` maps the name of a listening
     socket (`upstream:<name>`, `proxy`, `inbound`) to the `address:port` that it is bound to. `proxy_token` is the password
-    that the proxy asks for; the snapshot must be readable by the instance's user alone.
+    that the proxy asks for; the snapshot must be readable by the instance's user alone. `forced` holds until it is taken back, and so
+    does `overlay`, the configuration keys that were put over the settings: an agent that starts goes on from both.
     """
 
     v: int = VERSION
@@ -87,6 +96,8 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     listeners: dict[str, str] = {}
     upstreams: tuple[UpstreamEndpoints, ...] = ()
     proxy_token: str = ""
+    forced: tuple[Forced, ...] = ()
+    overlay: dict[str, object] = {}
 
     def endpoints(self, upstream: str) -> UpstreamEndpoints:
         """Those of one upstream; none, and not known, for a name that the snapshot does not have."""

@@ -1,6 +1,7 @@
 """What agent and ambassador say to each other over `policy.sock`: a length of four bytes (big-endian), then JSON with `op` and `v`.
 
-Both may be of different versions during an upgrade: unknown messages and fields are ignored, missing ones have defaults.
+Both may be of different versions during an upgrade: unknown messages and fields are ignored, missing ones have defaults. The agent says one
+thing only, the whole policy; what is done to a breaker by hand is part of it, so that a worker that was away knows of it too.
 """
 
 from __future__ import annotations
@@ -15,8 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 HEADER_BYTES = 4
-ACTIONS = ("open", "close", "auto")
-"""What can be done to a breaker by hand: open and closed stay so until `auto` gives it back to its own judgement."""
 
 
 class WireError(ValueError):
@@ -30,15 +29,6 @@ class NewSnapshot(msgspec.Struct, tag_field="op", tag="snapshot"):
     """The policy from now on."""
 
     snapshot: Snapshot
-    v: int = VERSION
-
-
-class ForceBreaker(msgspec.Struct, tag_field="op", tag="breaker"):
-    """Do `action` (one of `ACTIONS`) to the breaker of `endpoint` (its key), to every one of the upstream when that is empty."""
-
-    upstream: str
-    endpoint: str
-    action: str
     v: int = VERSION
 
 
@@ -138,7 +128,7 @@ class Transition(msgspec.Struct, tag_field="op", tag="transition", omit_defaults
     v: int = VERSION
 
 
-ToWorker: TypeAlias = NewSnapshot | ForceBreaker
+ToWorker: TypeAlias = NewSnapshot
 ToAgent: TypeAlias = Hello | Applied | Refused | Report | Transition
 
 
@@ -150,7 +140,6 @@ class _Envelope(msgspec.Struct):
 _envelope = msgspec.json.Decoder(_Envelope)
 _to_worker: dict[str, msgspec.json.Decoder[ToWorker]] = {
     "snapshot": msgspec.json.Decoder(NewSnapshot),
-    "breaker": msgspec.json.Decoder(ForceBreaker),
 }
 _to_agent: dict[str, msgspec.json.Decoder[ToAgent]] = {
     "hello": msgspec.json.Decoder(Hello),
