@@ -22,9 +22,13 @@ _BOUND_S = 60.0
 
 
 class Misbehaving:
-    """The server, a thread for each connection; `port` answers, `refusing_port` refuses, `deaf_port` never completes a connect."""
+    """The server, a thread for each connection; `port` answers, `refusing_port` refuses, `deaf_port` never completes a connect.
 
-    def __init__(self) -> None:
+    With `always` it does that whatever the path says: "ok" makes the good endpoint beside a bad one.
+    """
+
+    def __init__(self, always: str = "") -> None:
+        self._always = always
         self.executions: Counter[str] = Counter()
         self.arrivals: Counter[str] = Counter()
         self.connections = 0
@@ -97,7 +101,7 @@ class Misbehaving:
         talk = Talk(self, sock)
         with contextlib.suppress(Left, OSError):
             while talk.next_request():
-                FAULTS[talk.name].act(talk)
+                FAULTS[self._always or talk.name].act(talk)
         with self._lock:
             self._open.discard(sock)
         sock.close()

@@ -11,7 +11,7 @@ import msgspec
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 _BOUND_S = 60.0
 _LINE = 65536
@@ -82,6 +82,15 @@ class Talk:
         while self._line():
             pass
         return b"".join(parts)
+
+    def pieces(self, size: int, pause_s: float) -> Iterator[bytes]:
+        """Yield a body of told length in pieces, with a pause after each."""
+        left = int(self.fields["content-length"])
+        while left:
+            piece = self._exactly(min(size, left))
+            left -= len(piece)
+            yield piece
+            self.pause(pause_s)
 
     def execute(self) -> bytes:
         """Read the whole request and do its work. Returns the body."""

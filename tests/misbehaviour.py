@@ -27,6 +27,14 @@ def stream(talk: Talk) -> None:
         talk.send(piece)
 
 
+@fault(executes=True)
+def sip(talk: Talk) -> None:
+    """Take a body in sips, more slowly than anybody sends."""
+    size = sum(len(piece) for piece in talk.pieces(1 << 19, 0.01))
+    talk.server.executed(talk.request_id)
+    talk.answer(str(size).encode())
+
+
 # Nothing, or nothing in time.
 
 
