@@ -1,0 +1,27 @@
+"""What must be said to a transport of uvloop so that no byte is lost and no cut looks like an end."""
+
+import asyncio
+import contextlib
+import socket
+import struct
+
+_LINGER_ZERO = struct.pack("ii", 1, 0)
+
+
+def one_read_at_most(transport: asyncio.Transport) -> None:
+    """Have a TLS transport of uvloop keep no more than one read (256 KiB) for a protocol that has paused reading.
+
+    It is not only memory: uvloop drops what it has read and not yet delivered when the peer's end of file comes, so a
+    slow reader would lose the end of a stream. With this, it does not read on before what it has is delivered.
+    """
+    set_limits = getattr(transport, "set_read_buffer_limits", None)
+    if set_limits is not None:
+        set_limits(high=1, low=0)
+
+
+def reset_on_close(transport: asyncio.BaseTransport) -> None:
+    """Have the transport's socket end with a reset, not with an end of file: the peer shall see that this is no proper end."""
+    sock = transport.get_extra_info("socket")
+    if sock is not None:
+        with contextlib.suppress(OSError):  # it is gone already
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_ZERO)

@@ -1,0 +1,347 @@
+# cython: annotation_typing=False, auto_pickle=False
+"""Two connections joined: bytes pass both ways as they are, for CONNECT, accepted upgrades and raw TCP.
+
+Nothing is looked at, nothing is kept beyond what the slower side has not taken yet, and no timer is touched by a byte: one
+sweep for all tunnels of one idle time sees which have been silent, and there is none while there is no tunnel.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import cast
+
+import msgspec
+
+from .transports import reset_on_close
+
+HIGH_BYTES = 256 * 1024
+"""What may wait for a side before the other is read no more."""
+LOW_BYTES = 64 * 1024
+FLUSH_S = 30.0
+"""The longest that a tunnel without idle time waits for its last bytes to be taken."""
+
+EOF = "eof"
+RESET = "reset"
+IDLE = "idle"
+CUT = "cut"
+
+_SWEEPS = 4
+_SWEPT_IN_A_ROW = 500
+
+
+class RelayEnd(msgspec.Struct, frozen=True):
+    """How a tunnel ended. `why`: `eof` (both sides in order), `reset` (one was lost: `side` says which, "a" or "b"), `idle`
+    (silent for too long), `cut` (we were told to). `first_b_s` is the loop's time of b's first byte, -1.0 for none.
+    """
+
+    bytes_ab: int
+    bytes_ba: int
+    why: str
+    side: str = ""
+    first_b_s: float = -1.0
+
+
+class Relay:
+    """Joins two connected transports, whose protocols it replaces, until both are over; then calls `ended` once.
+
+    `first_a` are bytes that were already read from a (they go to b), `first_b` the other way. With `idle_s` (0: never) a
+    tunnel without a byte in either direction is cut after at least that and at most 1.25 times that.
+
+    An end of file of one side is passed on as a half-close where the transport can (TCP, Unix), and the other direction goes on.
+    TLS on uvloop cannot: after an end of file from or to a TLS side what is under way is flushed and both are closed.
+    A side that is lost otherwise (reset, or TLS ended without close_notify) has the other reset, so that it sees the cut.
+    """
+
+    __slots__ = (
+        "_a",
+        "_b",
+        "_ended",
+        "_tunnels",
+        "closing",
+        "idle_s",
+        "pending",
+        "quiet",
+        "side",
+        "time",
+        "why",
+    )
+
+    def __init__(
+        self,
+        a_transport: asyncio.Transport,
+        b_transport: asyncio.Transport,
+        *,
+        first_a: bytes = b"",
+        first_b: bytes = b"",
+        idle_s: float,
+        ended: Callable[[RelayEnd], None],
+        tunnels: "Tunnels",
+    ) -> None:
+        self._ended: Callable[[RelayEnd], None] | None = ended
+        self._tunnels = tunnels
+        self.time = tunnels.time
+        self.idle_s = idle_s
+        self.quiet = 0
+        """Sweeps since the last byte."""
+        self.pending = 0
+        """Bytes that waited for a side at the last sweep."""
+        self.closing = False
+        self.why = ""
+        self.side = ""
+        self._a = _Side(self, a_transport, "a")
+        self._b = _Side(self, b_transport, "b")
+        self._a.other = self._b
+        self._b.other = self._a
+        tunnels.joined(self)
+        self._a.join()
+        self._b.join()
+        if first_a:
+            self._a.data_received(first_a)
+        if first_b:
+            self._b.data_received(first_b)
+        for side in (self._a, self._b):
+            if side.transport.is_closing():
+                # It is over already, and its protocol of before may have been told instead of us.
+                tunnels.soon(side.connection_lost, None)
+            elif not side.held:
+                side.transport.resume_reading()
+
+    @property
+    def bytes_ab(self) -> int:
+        """Bytes from a to b so far."""
+        return self._a.count
+
+    @property
+    def bytes_ba(self) -> int:
+        """Bytes from b to a so far."""
+        return self._b.count
+
+    def cut(self, why: str = CUT) -> None:
+        """End it now: what was not taken yet is lost, and both sides see a reset."""
+        self._end(why, "")
+        if self.why == EOF:
+            self.why = why  # in order so far, but its last bytes are lost now
+        for side in (self._a, self._b):
+            side.abort()
+
+    def finish(self) -> None:
+        """Both directions are over: close what is flushed, and flush the rest, in bounded time."""
+        self._end(EOF, "")
+        for side in (self._a, self._b):
+            if not side.lost:
+                side.transport.close()
+
+    def lost(self, side: "_Side", error: Exception | None) -> None:
+        """One side is gone; unless both directions were over, that is a cut for the other one."""
+        if not self.closing:
+            self._end(RESET, side.name)
+        elif error is not None and self.why == EOF:
+            self.why = RESET  # while its last bytes were flushed
+            self.side = side.name
+        if not side.other.lost:
+            if self.why == EOF:
+                return  # it flushes
+            side.other.abort()
+        elif self._ended is not None:
+            ended, self._ended = self._ended, None
+            self._tunnels.over(self)
+            ended(
+                RelayEnd(self._a.count, self._b.count, self.why, self.side, self._b.first_s),
+            )
+
+    def half_closed(self, side: "_Side") -> None:
+        """One side sends no more."""
+        if side.other.finished or not side.keeps_half or not side.other.keeps_half:
+            self.finish()
+        elif not side.other.lost:
+            side.other.transport.write_eof()
+
+    def swept(self) -> None:
+        """A quarter of the idle time is over: cut it when there were too many of them without a byte moved."""
+        pending = self._a.waiting() + self._b.waiting()
+        # A slow reader is told by what waits for it becoming less. The first sweep may come right after a byte.
+        self.quiet = 1 if pending < self.pending else self.quiet + 1
+        self.pending = pending
+        if self.quiet > _SWEEPS and (self.idle_s or self.closing):
+            self.cut(IDLE)
+
+    def _end(self, why: str, side: str) -> None:
+        if not self.closing:
+            self.closing = True
+            self.why = why
+            self.side = side
+            self.quiet = 0
+
+
+class _Side:
+    """One of the two connections, as a protocol."""
+
+    __slots__ = (
+        "count",
+        "finished",
+        "first_s",
+        "held",
+        "keeps_half",
+        "lost",
+        "name",
+        "other",
+        "relay",
+        "transport",
+    )
+
+    other: "_Side"
+
+    def __init__(self, relay: Relay, transport: asyncio.Transport, name: str) -> None:
+        self.relay = relay
+        self.transport = transport
+        self.name = name
+        self.count = 0
+        self.first_s = -1.0
+        self.finished = False
+        """Whether its end of file has come."""
+        self.held = False
+        """Whether it is not read, because the other one is slow."""
+        self.lost = False
+        self.keeps_half = transport.can_write_eof()
+
+    def join(self) -> None:
+        """Take the transport over from its protocol of before."""
+        transport = self.transport
+        # The methods count, not the class: a compiled one cannot be derived from asyncio's.
+        transport.set_protocol(cast("asyncio.Protocol", self))
+        if transport.is_closing():
+            return
+        if transport.get_write_buffer_size() > LOW_BYTES:
+            # Whether it has told the one before to pause cannot be asked; now it has told somebody, and will tell us to resume.
+            transport.set_write_buffer_limits(high=0)
+            self.pause_writing()
+        transport.set_write_buffer_limits(high=HIGH_BYTES, low=LOW_BYTES)
+
+    def data_received(self, data: bytes) -> None:
+        relay = self.relay
+        if relay.closing:
+            return  # the other one takes no more
+        if not self.count:
+            self.first_s = relay.time()
+        self.count += len(data)
+        relay.quiet = 0
+        self.other.transport.write(data)
+
+    def eof_received(self) -> bool:
+        self.finished = True
+        self.relay.quiet = 0
+        if not self.relay.closing:
+            self.relay.half_closed(self)
+        return self.keeps_half
+
+    def pause_writing(self) -> None:
+        other = self.other
+        if not other.held:
+            other.held = True
+            if not other.lost:
+                other.transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        other = self.other
+        self.relay.quiet = 0
+        if other.held:
+            other.held = False
+            if not other.lost and not other.finished:
+                other.transport.resume_reading()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Nothing: it was made before."""
+
+    def connection_lost(self, error: Exception | None) -> None:
+        if not self.lost:
+            self.lost = True
+            self.relay.lost(self, error)
+
+    def waiting(self) -> int:
+        """Bytes that this side has not taken yet."""
+        return 0 if self.lost else self.transport.get_write_buffer_size()
+
+    def abort(self) -> None:
+        if not self.lost:
+            reset_on_close(self.transport)
+            self.transport.abort()
+
+
+class Tunnels:
+    """All tunnels of a worker: their number, their silence, and their end when the worker drains. Made inside a running loop."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._relays: dict[Relay, None] = {}
+        self._sweepers: dict[float, asyncio.TimerHandle] = {}
+        self._empty = asyncio.Event()
+        self._empty.set()
+        self.total = 0
+        self.bytes = 0
+        """Of those that are over, both directions."""
+        self.idle = 0
+        """How many ended by their idle time."""
+        self.was_cut = 0
+        self.time = self._loop.time
+        self.soon = self._loop.call_soon
+
+    def __len__(self) -> int:
+        """How many there are."""
+        return len(self._relays)
+
+    def joined(self, relay: Relay) -> None:
+        """Take a tunnel in."""
+        self.total += 1
+        self._relays[relay] = None
+        self._empty.clear()
+        self._sweep_later(relay.idle_s)
+
+    def over(self, relay: Relay) -> None:
+        """Forget a tunnel whose sides are both gone."""
+        del self._relays[relay]
+        self.bytes += relay.bytes_ab + relay.bytes_ba
+        if relay.why == IDLE:
+            self.idle += 1
+        elif relay.why == CUT:
+            self.was_cut += 1
+        if not self._relays:
+            self._empty.set()
+            for timer in self._sweepers.values():
+                timer.cancel()
+            self._sweepers.clear()
+
+    async def drained(self, within_s: float) -> int:
+        """Wait until there is none, at most `within_s` seconds; cut the rest, and return how many that were."""
+        try:
+            async with asyncio.timeout(within_s):
+                await self._empty.wait()
+        except TimeoutError:
+            return self.abort()
+        return 0
+
+    def abort(self) -> int:
+        """Cut every tunnel now; return how many were not closing anyway."""
+        cut = 0
+        for relay in tuple(self._relays):
+            cut += not relay.closing
+            relay.cut()
+        return cut
+
+    def _sweep_later(self, idle_s: float) -> None:
+        if idle_s not in self._sweepers:
+            every_s = (idle_s or FLUSH_S) / _SWEEPS
+            self._sweepers[idle_s] = self._loop.call_later(every_s, self._sweep, idle_s)
+
+    def _sweep(self, idle_s: float) -> None:
+        self._sweepers.pop(idle_s, None)
+        relays = [relay for relay in self._relays if relay.idle_s == idle_s]
+        if relays:
+            self._sweep_later(idle_s)
+            self._sweep_some(relays)
+
+    def _sweep_some(self, relays: list[Relay]) -> None:
+        """Look at some, and let others run before the rest: no callback is long."""
+        for relay in relays[-_SWEPT_IN_A_ROW:]:
+            relay.swept()
+        del relays[-_SWEPT_IN_A_ROW:]
+        if relays:
+            self._loop.call_soon(self._sweep_some, relays)
