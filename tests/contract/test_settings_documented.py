@@ -60,7 +60,7 @@ def test_described_as_a_sentence_and_by_its_own_name(path: tuple[str, ...], memb
     assert re.match(r'[A-Z"].*\.$', member.spec.doc, re.DOTALL), member.spec.doc
     assert member.attribute == member.name + member.spec.kind.suffix
     assert member.name not in member.spec.also
-    assert member.spec.restart in (LIVE, INSTANCE, "app", "agent", "shipper")
+    assert member.spec.restart in (LIVE, INSTANCE, "app", "agent", "shipper", "ambassador")
 
 
 @pytest.mark.parametrize(("path", "member"), _LEAVES, ids=_ids(_LEAVES))

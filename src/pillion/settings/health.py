@@ -6,12 +6,13 @@ from typing import cast
 from pillion.settings.addresses import ENDPOINT_PATTERN, split_address
 from pillion.settings.headers import NAME_PATTERN as HEADER_PATTERN
 from pillion.settings.headers import check_header_name, check_header_value
-from pillion.settings.kinds import Choice, Flag, Schema, Text, Whole
+from pillion.settings.kinds import Choice, Flag, Text, Whole
 from pillion.settings.names import NAME_PATTERN, check_name
 from pillion.settings.quantities import Duration, Percentage
 from pillion.settings.record import NOTHING, Record, setting
 from pillion.settings.references import Endpoint, HttpTarget
 from pillion.settings.shapes import Command, Strings, Strmap
+from pillion.settings.statuses import StatusRange
 from pillion.settings.tables import NO_RECORDS, Tablemap
 
 CHECK_SORTS = ("http", "tcp", "exec", "ttl", "process", "grpc")
@@ -23,15 +24,6 @@ APP_PROCESS = "app"
 def _check_process(text: str) -> None:
     if text != APP_PROCESS and not text.startswith("/"):
         raise ValueError('neither "app" nor the absolute path of a pid file')
-
-
-def _check_status(text: str) -> None:
-    low, _, high = text.partition("-")
-    codes = [low, high or low]
-    if not all(len(code) == 3 and code.isascii() and code.isdigit() for code in codes):
-        raise ValueError("not a status or a range of them")
-    if not 100 <= int(codes[0]) <= int(codes[1]) <= 599:
-        raise ValueError("not a range within 100-599")
 
 
 class GrpcTarget(Endpoint):
@@ -52,28 +44,6 @@ def _check_grpc(text: str) -> None:
     word = service.replace("_", "a").replace(".", "a")
     if slash and not (word.isascii() and word.isalnum()):
         raise ValueError("after the / comes the name of a service, such as shop.v1.Orders")
-
-
-class StatusRange(Text):
-    """Status codes of HTTP: one, or a range."""
-
-    # ruff: noqa: D102 # the base class says what each method promises
-
-    def __init__(self) -> None:
-        super().__init__(
-            'a status such as "204", or a range such as "200-399"',
-            check=_check_status,
-            pattern=r"^[1-5][0-9]{2}(-[1-5][0-9]{2})?$",
-        )
-
-    def parse(self, value: object) -> str:
-        plain = isinstance(value, int) and not isinstance(value, bool)
-        return super().parse(str(value) if plain else value)
-
-    def plain_schema(self) -> Schema:
-        return {
-            "anyOf": [super().plain_schema(), {"type": "integer", "minimum": 100, "maximum": 599}]
-        }
 
 
 class Check(Record):

@@ -177,8 +177,8 @@ class Choice(Text):
 class Flag(Kind):
     """true or false."""
 
-    def __init__(self) -> None:
-        super().__init__("true or false")
+    def __init__(self, *, optional: bool = False) -> None:
+        super().__init__("true or false", optional=optional)
 
     def parse(self, value: object) -> bool:
         if not isinstance(value, bool):

@@ -16,15 +16,16 @@ from pillion.settings.kinds import Schema, Text
 
 
 class Listen(Text):
-    """Where to listen: an address that needs no resolver, or "off"."""
+    """Where to listen: an address that needs no resolver, or "off" where that is possible."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, off: bool = True) -> None:
         super().__init__(
-            'an address such as "127.0.0.1:0" (port 0: any free one), or "off"',
+            'an address such as "127.0.0.1:0" (port 0: any free one)'
+            + (', or "off"' if off else ""),
             check=_check_listen,
             pattern=LISTEN_PATTERN,
-            optional=True,
-            none_words=("off", ""),
+            optional=off,
+            none_words=("off", "") if off else (),
         )
 
 

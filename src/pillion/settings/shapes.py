@@ -11,13 +11,23 @@ from pillion.settings.record import Member, Record
 
 
 class Strings(Kind):
-    """A list of strings, held as tuple."""
+    """A list of strings, held as tuple. With `alone`, a single one need not stand in a list."""
 
-    def __init__(self, expected: str = "a list of strings", item: Text | None = None) -> None:
-        super().__init__(expected)
+    def __init__(
+        self,
+        expected: str = "a list of strings",
+        item: Text | None = None,
+        *,
+        alone: bool = False,
+        optional: bool = False,
+    ) -> None:
+        super().__init__(expected, optional=optional)
         self.item = item or Text()
+        self.alone = alone
 
     def read(self, value: object, place: Place, default: object) -> object:
+        if self.alone and isinstance(value, str | int):
+            return (self.item.read(value, place, ""),)
         if not isinstance(value, list):
             place.report(f"cannot use {quoted(value)}", self.expected)
             return default
@@ -27,7 +37,9 @@ class Strings(Kind):
         return list(cast("tuple[str, ...]", value))
 
     def plain_schema(self) -> Schema:
-        return {"type": "array", "items": self.item.schema()}
+        one = self.item.schema()
+        several: Schema = {"type": "array", "items": one}
+        return {"anyOf": [one, several]} if self.alone else several
 
     def encode(self, value: object) -> object:
         return list(cast("tuple[str, ...]", value))
@@ -131,12 +143,23 @@ class Strmap(Kind):
 
 
 class Table(Kind):
-    """A table of settings, held as a record; `base` has its defaults. `shorthand` names the member that a bare value stands for."""
+    """A table of settings, held as a record; `base` has its defaults. `shorthand` names the member that a bare value stands for.
 
-    def __init__(self, base: Record, *, shorthand: str = "", optional: bool = False) -> None:
+    `words` are bare words that stand for a whole record.
+    """
+
+    def __init__(
+        self,
+        base: Record,
+        *,
+        shorthand: str = "",
+        optional: bool = False,
+        words: Mapping[str, Record] | None = None,
+    ) -> None:
         super().__init__("a table", optional=optional)
         self.base = base
         self.shorthand = shorthand
+        self.words = words or {}
 
     def member(self, name: str) -> Kind | None:
         """The kind of the setting `name` of this table, or None when there is none."""
@@ -145,6 +168,8 @@ class Table(Kind):
     def read(self, value: object, place: Place, default: object) -> object:
         """Members that are not written keep their default."""
         known = {member.name: member for member in self.base.members}
+        if isinstance(value, str) and value in self.words:
+            return self.words[value]
         if self.shorthand and not isinstance(value, dict):
             short = known[self.shorthand]
             read = short.spec.kind.read(value, place, getattr(self.base, short.attribute))
@@ -190,10 +215,11 @@ class Table(Kind):
         required = [member.name for member in self.base.members if member.spec.required]
         if required:
             table["required"] = required
-        if not self.shorthand:
-            return table
-        short = next(member for member in self.base.members if member.name == self.shorthand)
-        return {"anyOf": [short.spec.kind.schema(), table]}
+        ways: list[Schema] = [{"enum": [*self.words]}] if self.words else []
+        if self.shorthand:
+            short = next(member for member in self.base.members if member.name == self.shorthand)
+            ways.append(short.spec.kind.schema())
+        return {"anyOf": [*ways, table]} if ways else table
 
     def encode(self, value: object) -> object:
         table: dict[str, object] = {}

@@ -30,7 +30,7 @@ class Tablemap(Kind):
 
     def __init__(
         self,
-        base: Record,
+        base: Record | Table,
         *,
         sample: str,
         check: Callable[[str], None],
@@ -38,7 +38,7 @@ class Tablemap(Kind):
         most: int = _MOST,
     ) -> None:
         super().__init__("a table of tables, each under a name")
-        self.table = Table(base)
+        self.table = base if isinstance(base, Table) else Table(base)
         self.sample = sample
         self.check = check
         self.key_pattern = key_pattern
@@ -84,14 +84,20 @@ class Tablemap(Kind):
 
 
 class Tablelist(Kind):
-    """A list of tables, held as a tuple of records; `most` of them at most."""
+    """A list of tables, held as a tuple of records; `most` of them at most.
 
-    def __init__(self, base: Record, *, most: int = _MOST) -> None:
+    With `alone`, a single one need not stand in a list; what the table is short for will do as well.
+    """
+
+    def __init__(self, base: Record | Table, *, most: int = _MOST, alone: bool = False) -> None:
         super().__init__("a list of tables")
-        self.table = Table(base)
+        self.table = base if isinstance(base, Table) else Table(base)
         self.most = most
+        self.alone = alone
 
     def read(self, value: object, place: Place, default: object) -> object:
+        if self.alone and isinstance(value, dict | str):
+            return (self.table.read(value, place, self.table.base),)
         if not isinstance(value, list):
             place.report(f"cannot use {quoted(value)}", self.expected)
             return default
@@ -105,7 +111,9 @@ class Tablelist(Kind):
         return [self.table.written(one) for one in cast("tuple[Record, ...]", value)]
 
     def plain_schema(self) -> Schema:
-        return {"type": "array", "items": self.table.schema(), "maxItems": self.most}
+        one = self.table.schema()
+        several: Schema = {"type": "array", "items": one, "maxItems": self.most}
+        return {"anyOf": [one, several]} if self.alone else several
 
     def encode(self, value: object) -> object:
         return [self.table.encode(one) for one in cast("tuple[Record, ...]", value)]

@@ -3,8 +3,10 @@
 from collections.abc import Mapping
 from typing import cast
 
+from pillion.settings.ambassador import Ambassador
 from pillion.settings.app import App
 from pillion.settings.config import Config
+from pillion.settings.edges import Inbound
 from pillion.settings.health import Health
 from pillion.settings.logs import Logs
 from pillion.settings.record import Record, setting
@@ -16,7 +18,7 @@ from pillion.settings.store import Store
 from pillion.settings.tables import NO_RECORDS
 from pillion.settings.telemetry import Telemetry
 
-LATER_SECTIONS = ("ambassador", "inbound", "offload", "proxies")
+LATER_SECTIONS = ("offload", "proxies")
 """Designed, but not in this version: refused with these words, because "unknown" would send the reader looking for a slip."""
 
 
@@ -69,6 +71,25 @@ class Settings(Record):
         default=cast("Mapping[str, Secret]", NO_RECORDS),
         also=("secret",),
     )
+    ambassador: Ambassador = setting(
+        Table(Ambassador()),
+        "The data plane: the processes through which the app calls others, and others call the app. They run only where there is an "
+        "upstream, a proxy or `[inbound]`.",
+        default=Ambassador(),
+        also=("outbound", "mesh", "envoy", "gateway"),
+    )
+    inbound: Inbound | None = setting(
+        Table(Inbound(), shorthand="listen", optional=True),
+        "A listener of the ambassador in front of `app.port`, for those who call the app; without it, none.",
+        default=None,
+        also=("ingress", "frontend", "front"),
+    )
+
+    @property
+    def uses_ambassador(self) -> bool:
+        """Whether there is anything for the ambassador to do."""
+        held = self.ambassador
+        return bool(held.upstreams) or held.proxy is not None or self.inbound is not None
 
 
 ROOT = Table(Settings())

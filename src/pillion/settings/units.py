@@ -1,8 +1,8 @@
-"""Durations, sizes and percentages as people write them. Exact: counted in whole nanoseconds and bytes, never summed in floats.
+"""Durations, sizes, percentages and rates as people write them. Exact: counted in whole nanoseconds and bytes, never summed in floats.
 
 A duration is numbers with units from the largest down: `500ms`, `10s`, `1m30s`, `1.5h`, `7d`. A size is one number with B, K, M, G
 or T, in powers of 1024; `KiB`, `MiB`, `GiB`, `TiB` are the same. `MB` and the like are refused, because half of the world reads
-them as powers of 1000.
+them as powers of 1000. A rate is a whole number in a second, minute, hour or day: `200/s`, `1000/m`.
 """
 
 _NS = {
@@ -21,6 +21,9 @@ _N = r"[0-9]+(\.[0-9]+)?"
 DURATION_PATTERN = rf"^(?=.)({_N}d)?({_N}h)?({_N}m)?({_N}s)?({_N}ms)?$"
 SIZE_PATTERN = rf"^{_N}(B|[KMGT](iB)?)$"
 PERCENTAGE_PATTERN = rf"^{_N}%$"
+RATE_PATTERN = "^0*[1-9][0-9]*/[smhd]$"
+_PERIODS_S = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_MOST_IN_A_PERIOD = 1_000_000_000
 
 
 def parse_duration(text: str) -> float:
@@ -99,6 +102,27 @@ def format_percentage(fraction: float) -> str:
     """`0.2` as `20%`; `parse_percentage` gives the same fraction."""
     percent = round(fraction * 100, 10)
     return f"{int(percent)}%" if percent == int(percent) else f"{percent:.10f}".rstrip("0") + "%"
+
+
+def parse_rate(text: str) -> float:
+    """How often in a second. Raises ValueError when `text` is no rate, or none at all."""
+    count, slash, period = text.partition("/")
+    if not slash or period not in _PERIODS_S:
+        raise ValueError("no period" if not period else f"unknown period: {period}")
+    if not count or not _DIGITS.issuperset(count) or len(count) > _MOST_DIGITS:
+        raise ValueError("not a whole number")
+    if not 1 <= int(count) <= _MOST_IN_A_PERIOD:
+        raise ValueError(f"not from 1 to {_MOST_IN_A_PERIOD}")
+    return int(count) / _PERIODS_S[period]
+
+
+def format_rate(per_second: float) -> str:
+    """`200.0` as `200/s`; `parse_rate` gives the same number for every one that it has ever given."""
+    for period, seconds in _PERIODS_S.items():
+        count = round(per_second * seconds)
+        if count and count / seconds == per_second:
+            return f"{count}/{period}"
+    return f"{max(1, round(per_second * 86400))}/d"
 
 
 def _number(text: str, at: int) -> tuple[int, int, int]:

@@ -48,7 +48,8 @@ def _section(section: Member, path: Path, chosen: Mapping[Path, object], *, top:
         path = (*path, kind.sample)
     # Of what the user names or lists there is an example, and it is no default.
     in_force = isinstance(kind, Table) and (
-        top or any(one[: len(path)] == path and len(one) > len(path) for one in chosen)
+        (top and not kind.optional)
+        or any(one[: len(path)] == path and len(one) > len(path) for one in chosen)
     )
     mark = "" if in_force else "# "
     header = f"[[{dotted(path)}]]" if isinstance(kind, Tablelist) else f"[{dotted(path)}]"
