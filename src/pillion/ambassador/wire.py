@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import msgspec
 
+from pillion.ambassador.red_report import RedReport  # noqa: TC001 - msgspec reads it
 from pillion.ambassador.snapshot import MOST_BYTES, VERSION, Snapshot
 
 if TYPE_CHECKING:
@@ -99,7 +100,10 @@ class RouteReport(msgspec.Struct, omit_defaults=True):
 
 
 class Sample(msgspec.Struct, array_like=True):
-    """One sample for `/metrics`: `name` as `pillion.model.stats` has it, without `pillion_`; a histogram is its `_bucket`, `_sum`, `_count`."""
+    """One sample for `/metrics`, made by the agent from a report: `name` as `pillion.model.stats` has it, without `pillion_`.
+
+    A histogram is its `_bucket`, `_sum` and `_count`.
+    """
 
     name: str
     labels: dict[str, str]
@@ -112,7 +116,7 @@ class Report(msgspec.Struct, tag_field="op", tag="report", omit_defaults=True):
     revision: int
     upstreams: tuple[UpstreamReport, ...] = ()
     routes: tuple[RouteReport, ...] = ()
-    samples: tuple[Sample, ...] = ()
+    red: RedReport | None = None
     v: int = VERSION
 
 
