@@ -1,0 +1,65 @@
+# cython: annotation_typing=False, auto_pickle=False
+"""One endpoint of an upstream as a worker sees it: its breaker, what is in flight, and its place among the others."""
+
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from .breaker import Breaker
+    from .snapshot import EndpointSpec
+
+MOST_WEIGHT: Final = 65_535
+
+
+class Endpoint:
+    """An endpoint that was told by a snapshot, and what this worker knows of it beyond.
+
+    The data path keeps `active` (requests in flight), `requests`, `failures` and `pool` (its
+    connections). `born_s` is since when it takes its share: from then on slow start raises it.
+    """
+
+    __slots__ = (
+        "active",
+        "born_s",
+        "breaker",
+        "due_s",
+        "failures",
+        "index",
+        "key",
+        "order",
+        "place",
+        "pool",
+        "queued",
+        "requests",
+        "spec",
+        "tier",
+        "turn",
+        "weight",
+    )
+
+    def __init__(
+        self, spec: "EndpointSpec", key: str, breaker: "Breaker", born_s: float, order: int
+    ) -> None:
+        self.key = key
+        self.breaker = breaker
+        self.active = 0
+        self.born_s = born_s
+        self.pool: object | None = None
+        self.requests = 0
+        self.failures = 0
+        # The rest is for the tier that the endpoint is in.
+        self.tier: object | None = None
+        self.place = 0
+        self.index = -1  # in the list of that place
+        self.due_s = 0.0  # when it is looked at again; 0.0: nobody will
+        self.turn = 0  # its next turn in the round robin
+        self.queued = False
+        self.order = order  # unique: it decides between equal turns
+        self.describe(spec)
+
+    def describe(self, spec: "EndpointSpec") -> None:
+        """Take over what a new snapshot says of it."""
+        self.spec = spec
+        self.weight = max(0, min(spec.weight, MOST_WEIGHT))
+
+    def __repr__(self) -> str:
+        return f"Endpoint({self.key}, {self.breaker.state}, active={self.active})"
