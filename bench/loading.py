@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bench.api import request_bytes
+from bench.figure import Unavailable
 
 if TYPE_CHECKING:
     from bench.instance import Instance
@@ -26,6 +27,7 @@ class Load:
     failed: dict[str, int]
     p50_us: float
     p99_us: float
+    p999_us: float
     longest_us: float
     last: str
 
@@ -59,7 +61,7 @@ def tcp(bench: Bench, instance: Instance, path: str) -> Target:
 
 
 def target(bench: Bench, address: str, request: bytes) -> Target:
-    """Any request to an address (`unix:PATH`, `tcp:PORT`)."""
+    """Any request to an address (`unix:PATH`, `tcp:PORT`, `tls:PORT`)."""
     path = f"{bench.fresh('q')}/request"
     with open(path, "wb") as file:
         file.write(request)
@@ -83,7 +85,7 @@ class Loading:
         self._seconds = seconds
         self._process = bench.spawn(
             [
-                bench.programs.load,
+                _program(bench, target),
                 target.address,
                 str(connections),
                 "keep" if keep else "new",
@@ -104,3 +106,13 @@ class Loading:
         """Let it finish what is under way, and end."""
         self._process.terminate()
         return self.result()
+
+
+def _program(bench: Bench, target: Target) -> str:
+    if not target.address.startswith("tls:"):
+        return bench.programs.load
+    if bench.programs.load_tls is None:
+        raise Unavailable(
+            "cannot compile a load that speaks TLS: no headers of OpenSSL; install them with: apt-get install libssl-dev"
+        )
+    return bench.programs.load_tls

