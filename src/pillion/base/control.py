@@ -19,12 +19,14 @@ from pillion import __version__
 from pillion.base.control_calls import Calls
 from pillion.base.control_counters import Counters, LoopLag
 from pillion.base.control_messages import (
+    DESCRIPTORS,
     MESSAGE_BYTES,
     Call,
     Drain,
     Drained,
     Heartbeat,
     Hello,
+    Listeners,
     Occurred,
     Outgoing,
     Promote,
@@ -110,8 +112,10 @@ class Control:
     def event(
         self, kind: str, reason: str, *, component: str = "", data: dict[str, Json] | None = None
     ) -> None:
-        """Put an entry into the journal; `component` is this child's role when not given."""
-        self._send(Occurred(kind, component or self.place.role, reason, data or {}))
+        """Put an entry into the journal; `component` is this child when not given."""
+        self._send(
+            Occurred(kind, component or self.place.component or self.place.role, reason, data or {})
+        )
 
     def retired(self, handed: int, cut: int) -> None:
         """Tell the keeper what became of the connections after a retire."""
@@ -245,7 +249,7 @@ class Control:
             try:
                 # Not socket.recv_fds: Python 3.11's forgets its flags, and the descriptor would be inherited.
                 datagram, ancillary, _, _ = self._sock.recvmsg(
-                    MESSAGE_BYTES, socket.CMSG_SPACE(4), socket.MSG_CMSG_CLOEXEC
+                    MESSAGE_BYTES, socket.CMSG_SPACE(4 * DESCRIPTORS), socket.MSG_CMSG_CLOEXEC
                 )
             except (BlockingIOError, InterruptedError):
                 return
@@ -279,10 +283,20 @@ class Control:
                 self.handlers.stop(message.grace_s)
             case Reload():
                 self.handlers.reload()
+            case Listeners():
+                self._listeners(message, passed)
             case StateChanged():
                 self.handlers.state(message.state)
             case None:
                 self.counters.unknown += 1
+
+    def _listeners(self, message: Listeners, passed: list[socket.socket]) -> None:
+        if len(message.added) != len(passed):
+            self.counters.malformed += 1  # the process has no room for more descriptors
+            return
+        added = dict(zip(message.added, passed, strict=True))
+        passed.clear()
+        self.handlers.listeners(added, message.gone)
 
     def _lost(self) -> None:
         if not self._closed:

@@ -12,6 +12,8 @@ from pillion.model.stats import Stats  # noqa: TC001
 
 # One message of the wire, and so one datagram of the socket.
 MESSAGE_BYTES = 128 * 1024
+# That come with one message at most: the keeper sends listening sockets by so many.
+DESCRIPTORS = 64
 
 
 class Hello(msgspec.Struct, tag_field="op", tag="hello"):
@@ -107,13 +109,20 @@ class Reload(msgspec.Struct, tag_field="op", tag="reload"):
     """settings.json has changed."""
 
 
+class Listeners(msgspec.Struct, tag_field="op", tag="listeners"):
+    """Listening sockets that are new, by name and in the order of the descriptors that come along; names that are served no more."""
+
+    added: list[str] = []
+    gone: list[str] = []
+
+
 class StateChanged(msgspec.Struct, tag_field="op", tag="state"):
     """Something about the components changed."""
 
     state: Status
 
 
-Incoming: TypeAlias = Reply | Promote | Retire | Drain | Stop | Reload | StateChanged
+Incoming: TypeAlias = Reply | Promote | Retire | Drain | Stop | Reload | Listeners | StateChanged
 
 
 class _Envelope(msgspec.Struct):
@@ -128,6 +137,7 @@ _decoders: dict[str, msgspec.json.Decoder[Incoming]] = {
     "drain": msgspec.json.Decoder(Drain),
     "stop": msgspec.json.Decoder(Stop),
     "reload": msgspec.json.Decoder(Reload),
+    "listeners": msgspec.json.Decoder(Listeners),
     "state": msgspec.json.Decoder(StateChanged),
 }
 

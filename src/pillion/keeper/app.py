@@ -96,6 +96,11 @@ def environment(
     env["OTEL_RESOURCE_ATTRIBUTES"] = f"{given},{ours}" if given else ours
     env.update(variables)
     env.update(app["env"])
+    if "ambassador" in plan:
+        from .listeners import announce
+
+        wanted = {**variables, **app["env"]}
+        announce(env, wanted, plan["ambassador"], instance.sockets, instance.proxy_token)
     return env
 
 

@@ -107,9 +107,18 @@ class Calls:
                 "watchdog": keeper.watch.facts(),
             },
             "url": instance.url,
+            "listeners": self._listeners(),
             "stopping": keeper.shutdown.begun,
             "components": self.views(),
         }
+
+    def _listeners(self) -> dict[str, Json]:
+        plan = self._keeper.plan
+        if "ambassador" not in plan:
+            return {}
+        from .listeners import addresses
+
+        return {**addresses(plan["ambassador"], self._keeper.instance.sockets)}
 
     def _component(self, params: Message) -> Component:
         name = str(params.get("name"))
@@ -309,8 +318,8 @@ class Calls:
             keeper.succession.begin(python if isinstance(python, str) else None, reply)
             return
         known = [c.name for c in keeper.sidecars]
-        # A shipper that there need not be is no mistake.
-        if unknown := [n for n in wanted if n not in (*known, parts.SHIPPER)]:
+        # What there need not be is no mistake.
+        if unknown := [n for n in wanted if n not in (*known, parts.SHIPPER, parts.AMBASSADOR)]:
             raise Refused(
                 422,
                 "Cannot upgrade",
@@ -343,10 +352,9 @@ class Calls:
                     "Another version",
                     f"cannot take over a plan of version {plan.get('v')}; upgrade the keeper too",
                 )
-            try:
-                self._keeper.renew_plan(plan)  # type: ignore[arg-type] # versioned, and written by our own agent
-            except cgroups.LimitRefused as refused:
-                raise Refused(409, "Limit refused", str(refused)) from refused
+            from .renewal import renew
+
+            renew(self._keeper, plan)  # type: ignore[arg-type] # versioned, and written by our own agent
         for component in self._keeper.sidecars:
             process = component.process
             if process is not None and process.channel is not None:

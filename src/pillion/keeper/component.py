@@ -28,6 +28,7 @@ FAILED = "failed"
 # What a process of the sidecar is there for. A role may have several components, one process each: its workers.
 AGENT = "agent"
 SHIPPER = "shipper"
+AMBASSADOR = "ambassador"
 
 
 class Process:
@@ -71,8 +72,8 @@ class Component:
     """A component: its present process, the one that is to follow it in an upgrade, and those on their way out."""
 
     __slots__ = (
-        "failures", "generation", "last_exit", "limits", "name", "process", "python", "restart_timer", "restarts", "retiring",
-        "role", "state", "stop_wanted", "successor", "worker",
+        "failures", "generation", "last_exit", "leaving", "limits", "name", "process", "python", "restart_timer", "restarts",
+        "retiring", "role", "state", "stop_wanted", "successor", "worker",
     )  # fmt: skip
 
     def __init__(self, name: str, limits: LimitsPlan, *, role: str = "", worker: int = 1) -> None:
@@ -91,6 +92,8 @@ class Component:
         # Interpreter of an upgrade; None is our own.
         self.python: str | None = None
         self.stop_wanted = False
+        # The plan has it no more: when its process has ended it is forgotten.
+        self.leaving = False
         self.restart_timer: Timer | None = None
 
     def processes(self) -> list[Process]:

@@ -302,6 +302,8 @@ class Exits:
         if component.stop_wanted or self._keeper.shutdown.begun:
             component.state = parts.STOPPED
             self._keeper.calls.component_changed(component)
+            if component.leaving:
+                self._keeper.forget(component)
             self._keeper.shutdown.sidecar_gone(component)
             return
         ran_s = time.monotonic() - process.started_s if process.ready else 0.0

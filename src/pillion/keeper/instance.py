@@ -47,6 +47,8 @@ class Instance:
         self.sockets: dict[str, socket.socket] = {}
         self.token = ""
         self.operator_token = ""
+        # What the app's proxy variables let it in by; "" without an ambassador.
+        self.proxy_token = ""
 
     def path(self, name: str) -> str:
         """Return a file of the runtime directory."""
@@ -65,17 +67,17 @@ class Instance:
             self.path(places.NOTIFY_SOCKET), 0o666 if shared else 0o600
         )
         if api["listen"]:
-            self.sockets["api_tcp"] = _listen_tcp(api["listen"], "api.listen")
+            self.sockets["api_tcp"] = listen_tcp(api["listen"], "api.listen")
         if api["probe_listen"]:
-            self.sockets["probe"] = _listen_tcp(api["probe_listen"], "api.probe_listen")
-        self.token = _write_token(self.path(places.APP_TOKEN))
-        self.operator_token = _write_token(self.path(places.OPERATOR_TOKEN))
+            self.sockets["probe"] = listen_tcp(api["probe_listen"], "api.probe_listen")
+        self.token = write_token(self.path(places.APP_TOKEN))
+        self.operator_token = write_token(self.path(places.OPERATOR_TOKEN))
 
     @property
     def url(self) -> str | None:
         """The API's base URL on loopback TCP, or None when there is none."""
         sock = self.sockets.get("api_tcp")
-        return f"http://{_host_port(sock)}" if sock else None
+        return f"http://{host_port(sock)}" if sock else None
 
     def describe(self, facts: dict[str, Json]) -> None:
         """Write instance.json, by which commands and the next start find us."""
@@ -272,7 +274,8 @@ def parse_address(text: str) -> tuple[str, int]:
     return host.strip("[]") or "127.0.0.1", int(port)
 
 
-def _listen_tcp(address: str, setting: str) -> socket.socket:
+def listen_tcp(address: str, setting: str) -> socket.socket:
+    """Return a listening socket on `host:port`. Raises Failure with who holds it and which setting says otherwise."""
     sock = None
     try:
         host, port = parse_address(address)
@@ -287,6 +290,8 @@ def _listen_tcp(address: str, setting: str) -> socket.socket:
         reason, remedy = str(error), f"set {setting}"
         if isinstance(error, OSError):
             reason = error.strerror or reason
+            if error.errno in (errno.EMFILE, errno.ENFILE):
+                remedy = "raise the limit of open files (ulimit -n)"
             if error.errno == errno.EADDRINUSE:
                 from .holder import holder
 
@@ -297,12 +302,14 @@ def _listen_tcp(address: str, setting: str) -> socket.socket:
     return sock
 
 
-def _host_port(sock: socket.socket) -> str:
+def host_port(sock: socket.socket) -> str:
+    """Return where a socket is bound, as `host:port` or `[v6]:port`."""
     host, port = sock.getsockname()[:2]
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def _write_token(path: str) -> str:
+def write_token(path: str) -> str:
+    """Return a new token, kept in a file with mode 0600."""
     token = os.urandom(24).hex()
     write_atomically(path, token)
     return token

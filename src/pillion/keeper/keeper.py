@@ -9,7 +9,6 @@ from . import component as parts
 from . import notify, posix
 from .app import foreground_terminal, stop_signal
 from .calls import Calls
-from .cgroups import LimitRefused
 from .component import Component
 from .drain import Drain
 from .exits import Exits
@@ -19,7 +18,7 @@ from .lean import signal, signal_name
 from .loop import Loop
 from .output import ScribeProcess, Stream, journal_of
 from .shutdown import Shutdown
-from .sidecar import sidecar_components, sidecar_plan
+from .sidecar import sidecar_components
 from .starting import Starter
 from .succession import Succession
 from .terminal import Terminal
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
     from .cgroups import Groups
     from .instance import Instance
     from .plan import Plan
+    from .renewal import Lingering
     from .upgrade import Upgrade
     from .wire import Json
 
@@ -70,6 +70,7 @@ class Keeper:
         self.shutdown = Shutdown(self)
         self.succession = Succession(self)
         self.upgrade: Upgrade | None = None
+        self._lingering: Lingering | None = None
         # The process of someone else's that we were attached to, instead of an app of our own.
         self.adopted: Adopted | None = None
         self.exit_code: int | None = None
@@ -185,36 +186,21 @@ class Keeper:
             }
         )
 
-    def renew_plan(self, plan: Plan) -> None:
-        """Take over from a newly read plan what can change while everything runs; the app's command and environment from its next start.
+    @property
+    def lingering(self) -> Lingering:
+        """Listening sockets that a reload has done away with."""
+        if self._lingering is None:
+            from .renewal import Lingering
 
-        Limits are put in force at once. Raises LimitRefused, and then nothing has changed.
-        """
-        wanted = {c.name: sidecar_plan(plan, c.role)["limits"] for c in self.sidecars}
-        wanted["app"] = plan["app"]["limits"]
-        changed = [c for c in self.components.values() if c.process and c.limits != wanted[c.name]]
-        applied: list[Component] = []
-        try:
-            for component in changed:
-                assert component.process is not None
-                applied.append(component)
-                component.process.group.apply(wanted[component.name])
-        except LimitRefused:
-            for component in applied:
-                if component.process is not None:
-                    component.process.group.apply(component.limits)
-            raise
-        for component in self.components.values():
-            component.limits = wanted[component.name]
-        enabled = self.plan["shipper"]["enabled"]
-        self.plan = {
-            **self.plan,
-            "app": plan["app"],
-            "agent": plan["agent"],
-            "shipper": {**plan["shipper"], "enabled": enabled},
-        }
-        self.watch.look_again()
+            self._lingering = Lingering(self)
+        return self._lingering
+
+    def forget(self, component: Component) -> None:
+        """A component that the plan has no more has ended."""
+        self.sidecars.remove(component)
+        del self.components[component.name]
         self.send_tree()
+        self.push_state()
 
     def send_tree(self) -> None:
         """Tell the scribe what lives now: what it ends when we are killed."""

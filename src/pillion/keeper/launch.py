@@ -28,12 +28,12 @@ class Launch:
     """One program to start. Descriptors in `fds` are `{number in the child: number here}`; all else closes on exec.
 
     `foreground` gives the child the terminal as its own group; otherwise it gets a session of its own. `death_signal` (0: none) reaches it
-    when the keeper dies.
+    when the keeper dies. `most_files` lifts the number of open files to what the kernel allows us, before `open_files` bounds it.
     """
 
     __slots__ = (
-        "argv", "close", "death_signal", "env", "fds", "foreground", "ids", "keep", "listen_fds", "oom_score", "open_files",
-        "procs_files", "workdir",
+        "argv", "close", "death_signal", "env", "fds", "foreground", "ids", "keep", "listen_fds", "most_files", "oom_score",
+        "open_files", "procs_files", "workdir",
     )  # fmt: skip
 
     def __init__(
@@ -51,6 +51,7 @@ class Launch:
         oom_score: str | None = None,
         listen_fds: bool = False,
         keep: tuple[int, ...] = (),
+        most_files: bool = False,
     ) -> None:
         self.argv = argv
         self.env = env
@@ -64,6 +65,7 @@ class Launch:
         self.oom_score = oom_score
         self.listen_fds = listen_fds
         self.keep = keep
+        self.most_files = most_files
 
 
 class Failure(Exception):
@@ -128,6 +130,9 @@ def _become(launch: Launch, keeper: int, report: int) -> NoReturn:
             _give_terminal(launch.foreground, os.getpid())
         else:
             os.setsid()
+        if launch.most_files:
+            _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
         report = _place_descriptors(launch, report)
         if launch.open_files is not None:
             hard = max(launch.open_files, 1)

@@ -9,14 +9,14 @@ import sys
 from . import launch, ring, wire
 from .journal import Journal
 from .lean import signal, socket
-from .streams import API, EVENTS, SAID, STDERR, STDOUT, STREAMS
+from .streams import EVENTS, MESSAGES, SAID, STDERR, STDOUT, STREAMS, TRAFFIC
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import NoReturn
 
     from .instance import Instance
-    from .plan import LogsPlan
+    from .plan import LogsPlan, Plan
     from .wire import Json
 
 _PIPE_BYTES = 1 << 20
@@ -40,9 +40,14 @@ class Stream:
         self.mirror = mirror
 
 
-def open_streams(logs: LogsPlan) -> dict[str, Stream]:
+def stream_names(plan: Plan) -> tuple[str, ...]:
+    """Return the streams that a plan needs."""
+    return (*STREAMS, *TRAFFIC) if "ambassador" in plan else STREAMS
+
+
+def open_streams(logs: LogsPlan, names: tuple[str, ...] = STREAMS) -> dict[str, Stream]:
     """Return every stream, their pipes as large as we may have them."""
-    return {name: open_stream(name, logs) for name in STREAMS}
+    return {name: open_stream(name, logs) for name in names}
 
 
 def open_stream(name: str, logs: LogsPlan) -> Stream:
@@ -54,12 +59,12 @@ def open_stream(name: str, logs: LogsPlan) -> Stream:
         os.set_inheritable(write, False)
         _raw(write)
         capacity = 4096
-    elif name == API:
+    elif name in MESSAGES:
         read, write, capacity = _message_socket()
     else:
         read, write = os.pipe()
         capacity = _enlarge(write)
-    size = logs["ring_bytes"] if name in SAID else _SMALL_RING_BYTES
+    size = logs["ring_bytes"] if name in SAID or name in TRAFFIC else _SMALL_RING_BYTES
     mirror = bool(plan and plan["mirror"]) and not _is_null(_MIRROR_FDS[name])
     return Stream(name, read, write, ring.create_memory(size), capacity, mirror=mirror)
 

@@ -16,6 +16,7 @@ KEEPER_SOCKET = "keeper.sock"
 NOTIFY_SOCKET = "notify.sock"
 APP_TOKEN = "token"  # noqa: S105 # a file name
 OPERATOR_TOKEN = "operator.token"  # noqa: S105 # a file name
+PROXY_TOKEN = "proxy.token"  # noqa: S105 # a file name
 
 _NAME_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
 

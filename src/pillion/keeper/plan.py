@@ -48,7 +48,7 @@ if TYPE_CHECKING:
         on_keeper_death: str
 
     class SidecarPlan(TypedDict):
-        """Agent or shipper. `wait_s` and `required` are the agent's: how long the app is held for the sidecar."""
+        """A process of the sidecar. `wait_s` and `required` are the agent's: how long the app is held for the sidecar."""
 
         enabled: bool
         heartbeat_s: float
@@ -59,6 +59,20 @@ if TYPE_CHECKING:
         limits: LimitsPlan
         wait_s: NotRequired[float]
         required: NotRequired[bool]
+
+    class ListenerPlan(TypedDict):
+        """`listen` is `host:port`, with port 0 for a free one; `protocol` is http or tcp."""
+
+        listen: str
+        protocol: str
+
+    class AmbassadorPlan(SidecarPlan):
+        """`workers` processes share the `listeners`: `upstream:<name>`, `proxy`, `inbound`. `proxy_env`: the app's proxy variables lead to it."""
+
+        workers: int
+        listeners: dict[str, ListenerPlan]
+        proxy_env: bool
+        proxy_credentials: bool
 
     class StreamPlan(TypedDict):
         """`full` is drop_oldest, drop_newest or block."""
@@ -82,13 +96,17 @@ if TYPE_CHECKING:
         probe_listen: str | None
 
     class Plan(TypedDict):
-        """Everything the keeper is told. `secret_env` names variables that the sidecar's processes do not inherit."""
+        """Everything the keeper is told. `secret_env` names variables that the sidecar's processes do not inherit.
+
+        `ambassador` is there only when one is used.
+        """
 
         v: int
         settings_file: str | None
         app: AppPlan
         agent: SidecarPlan
         shipper: SidecarPlan
+        ambassador: NotRequired[AmbassadorPlan]
         logs: LogsPlan
         api: ApiPlan
         secret_env: NotRequired[list[str]]

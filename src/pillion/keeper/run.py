@@ -6,10 +6,10 @@ import os
 import sys
 
 from . import cgroups, hierarchies, places
-from .instance import Instance, claim, write_atomically
+from .instance import Instance, claim, write_atomically, write_token
 from .keeper import Keeper
 from .launch import Failure, lookup_ids
-from .output import open_streams
+from .output import open_streams, stream_names
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def run(
         return failure.code
     groups = cgroups.Groups(hierarchies.detect(), f"pillion-{instance.name}-{instance.run[-6:]}")
     groups.prepare()
-    keeper = Keeper(plan, instance, open_streams(plan["logs"]), groups)
+    keeper = Keeper(plan, instance, open_streams(plan["logs"], stream_names(plan)), groups)
     keeper.version = version
     keeper.overrides = overrides or []
     keeper.adopted = adopted
@@ -62,6 +62,11 @@ def prepare(plan: Plan, settings: str, name: str | None) -> Instance:
     instance = claim(places.instance_name(name or plan["app"]["name"]), exact=exact)
     ids = lookup_ids(plan["app"]["user"], plan["app"]["group"])
     instance.bind(plan["api"], app_uid=ids[0] if ids else None)
+    if "ambassador" in plan:
+        from .listeners import bind
+
+        instance.sockets.update(bind(plan["ambassador"]["listeners"]))
+        instance.proxy_token = write_token(instance.path(places.PROXY_TOKEN))
     if ids is not None and ids[0] != os.getuid():
         # The app's user must reach the sockets in it, and may list nothing.
         os.chmod(instance.runtime_dir, 0o711)  # noqa: S103 # to pass through, not to list

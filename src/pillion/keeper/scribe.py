@@ -19,7 +19,7 @@ from .mirrorer import Mirrorer
 from .quota import Quota
 from .ring import BLOCK, DROP_NEWEST, DROP_OLDEST, Ring
 from .spool import segment_bytes
-from .streams import API, EVENTS, SAID, SIDECAR, STDOUT
+from .streams import API, EVENTS, SAID, SIDECAR, STDOUT, TRAFFIC
 from .wire import Channel
 from .writer import Spooler, StreamWriter
 
@@ -69,7 +69,7 @@ class Scribe:
             self._inputs.append(Input(pipe, ring, full))
             directory = f"{spool}/{run}/{pipe.name}"
             # Segments are a fraction of the quota that they are under: with one as large, nothing could be dropped but everything.
-            quota = logs["spool_bytes"] if pipe.name in SAID else _OWN_QUOTA_BYTES
+            quota = _quota_bytes(pipe.name, logs)
             writer = StreamWriter(pipe.name, ring, directory, segment_bytes(quota))
             writers.append(writer)
             target = open_target(pipe.mirror_fd) if pipe.mirror_fd >= 0 else None
@@ -101,6 +101,15 @@ class Scribe:
                 spool,
                 frozenset({SIDECAR}),
                 _OWN_QUOTA_BYTES,
+                logs["spool_age_s"],
+                DROP_OLDEST,
+                positions,
+            ),
+            # Also where there is no ambassador any more: what its runs have left grows old too.
+            Quota(
+                spool,
+                frozenset(TRAFFIC),
+                _quota_bytes(TRAFFIC[0], logs),
                 logs["spool_age_s"],
                 DROP_OLDEST,
                 positions,
@@ -269,6 +278,16 @@ class Scribe:
 
     def _inputs_by_name(self, name: str) -> Ring | None:
         return next((source.ring for source in self._inputs if source.name == name), None)
+
+
+def _quota_bytes(stream: str, logs: LogsPlan) -> int:
+    """Return how much the streams that share a quota with this one may take on disk."""
+    if stream in SAID:
+        return logs["spool_bytes"]
+    if stream in TRAFFIC:
+        # Beside what the app says, not in place of it.
+        return max(_OWN_QUOTA_BYTES, logs["spool_bytes"] // 2)
+    return _OWN_QUOTA_BYTES
 
 
 def _seconds(message: Message) -> float:

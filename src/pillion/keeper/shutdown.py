@@ -1,4 +1,4 @@
-"""The ordered end: the app and its last output, then the sidecar with its final flush, then the scribe. Every wait has a bound."""
+"""The ordered end: the app, the ambassador, the last output, then the sidecar with its final flush, then the scribe. Every wait has a bound."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Shutdown:
         if keeper.adopted is not None:
             # Not ours to end.
             self._code = self._code or 0
-            self._drain_output()
+            self._stop_ambassador()
             return
         if process is None:
             if self._code is None:
@@ -66,7 +66,7 @@ class Shutdown:
                     last_code if isinstance(last_code, int) else 128 + int(number or signal.SIGTERM)
                 )
             app.state = app.state if app.state == parts.FAILED else parts.STOPPED
-            self._drain_output()
+            self._stop_ambassador()
             return
         app.state = parts.STOPPING
         keeper.drain.before(lambda: self._stop_app(number))
@@ -108,10 +108,21 @@ class Shutdown:
         """The app and everything that it left behind have ended."""
         if self._code is None:
             self._code = code
-        self._drain_output()
+        self._stop_ambassador()
+
+    def _workers(self) -> list[Component]:
+        return [c for c in self._keeper.sidecars if c.role == parts.AMBASSADOR]
+
+    def _stop_ambassador(self) -> None:
+        """Before the last output, of which its last records are a part."""
+        if self._phase != "app":
+            return
+        self._phase = "ambassador"
+        self._stop(self._workers())
+        self.sidecar_gone(None)
 
     def _drain_output(self) -> None:
-        if self._phase != "app":
+        if self._phase != "ambassador":
             return
         self._phase = "output"
         keeper = self._keeper
@@ -135,7 +146,12 @@ class Shutdown:
         self._phase = "sidecar"
         keeper = self._keeper
         keeper.event("stopped", "app", f"exit code {self._code}")
-        for component in keeper.sidecars:
+        self._stop([c for c in keeper.sidecars if c.role != parts.AMBASSADOR])
+        self.sidecar_gone(None)
+
+    def _stop(self, components: list[Component]) -> None:
+        keeper = self._keeper
+        for component in components:
             if component.restart_timer is not None:
                 component.restart_timer.cancel()
                 component.restart_timer = None
@@ -148,7 +164,6 @@ class Shutdown:
                 keeper.kill_pid(process.pid, signal.SIGCONT)
             component.state = parts.STOPPING if component.process else parts.STOPPED
             keeper.loop.after(grace_s + _MARGIN_S, self._killer(component))
-        self.sidecar_gone(None)
 
     def _killer(self, component: Component) -> Callable[[], None]:
         return lambda: self._kill_sidecar(component)
@@ -164,6 +179,8 @@ class Shutdown:
         """A process of the sidecar has ended."""
         del component
         keeper = self._keeper
+        if self._phase == "ambassador" and not any(c.processes() for c in self._workers()):
+            self._drain_output()
         if self._phase != "sidecar" or any(c.processes() for c in keeper.sidecars):
             return
         self._phase = "scribe"

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import sys
 
-from .component import AGENT, SHIPPER, Component
+from .component import AGENT, AMBASSADOR, SHIPPER, Component
 from .handed import HANDED, secret_names
 from .launch import Launch
 from .lean import json, signal
-from .streams import API
+from .streams import API, TRAFFIC
 from .tree import MARK, ROLE_MARK
 
 TYPE_CHECKING = False
@@ -38,11 +38,21 @@ _SOCKETS = {AGENT: ("api_unix", "api_tcp", "probe"), SHIPPER: ()}
 
 def sidecar_components(plan: Plan) -> list[Component]:
     """Return the components of the sidecar that the plan has, in the order in which they are started."""
-    return [
+    found = [
         Component(role, sidecar_plan(plan, role)["limits"])
         for role in (AGENT, SHIPPER)
         if sidecar_plan(plan, role)["enabled"]
     ]
+    if "ambassador" in plan:
+        found += [worker(plan, number) for number in range(1, plan["ambassador"]["workers"] + 1)]
+    return found
+
+
+def worker(plan: Plan, number: int) -> Component:
+    """Return the component of the ambassador's worker of this number, from 1."""
+    name = AMBASSADOR if number == 1 else f"{AMBASSADOR}-{number}"
+    limits = plan["ambassador"]["limits"]
+    return Component(name, limits, role=AMBASSADOR, worker=number)
 
 
 def command(role: str, python: str | None) -> list[str]:
@@ -83,9 +93,10 @@ def sidecar_launch(
     settings = sidecar_plan(plan, role)
     fds = {0: null, 1: streams["sidecar"].write, 2: streams["sidecar"].write}
     numbers = {}
+    served = plan["ambassador"]["listeners"] if role == AMBASSADOR else _SOCKETS[role]
     sources = {
         "control": control,
-        **{n: instance.sockets[n] for n in _SOCKETS[role] if n in instance.sockets},
+        **{n: instance.sockets[n] for n in served if n in instance.sockets},
     }
     if handover is not None:
         sources["handover"] = handover
@@ -94,12 +105,16 @@ def sidecar_launch(
         passed["logs"] = streams[API].write
         if secrets >= 0:
             passed[HANDED] = secrets
+    elif role == AMBASSADOR:
+        passed.update({name: streams[name].write for name in TRAFFIC})
     for number, (name, fd) in enumerate(passed.items(), start=_FIRST_FD):
         fds[number] = fd
         numbers[name] = number
     place: Message = {
         "v": 1,
         "role": role,
+        "component": component.name,
+        "worker": component.worker,
         "instance": instance.name,
         "run": instance.run,
         "runtime_dir": instance.runtime_dir,
@@ -121,9 +136,14 @@ def sidecar_launch(
         open_files=open_files if isinstance(open_files, int) else None,
         death_signal=int(signal.SIGTERM) if plan["app"]["on_keeper_death"] == "stop" else 0,
         oom_score=oom_score,
+        # Each connection is one, each listener another.
+        most_files=role == AMBASSADOR,
     )
 
 
 def sidecar_plan(plan: Plan, role: str) -> SidecarPlan:
     """Return the plan of a role."""
-    return plan["agent"] if role == AGENT else plan["shipper"]
+    if role == AGENT:
+        return plan["agent"]
+    # A worker that the plan has no more goes within anybody's bounds.
+    return plan["ambassador"] if role == AMBASSADOR and "ambassador" in plan else plan["shipper"]

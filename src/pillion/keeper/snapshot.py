@@ -14,8 +14,8 @@ from .component import Component, dump_process, load_process
 from .instance import Instance
 from .keeper import Keeper
 from .lean import socket
-from .output import Stream, open_stream
-from .streams import API
+from .output import Stream, open_stream, stream_names
+from .streams import MESSAGES
 from .wire import Channel
 
 TYPE_CHECKING = False
@@ -53,6 +53,7 @@ def dump(keeper: Keeper) -> dict[str, Json]:
             "guard": instance.guard,
             "token": instance.token,
             "operator_token": instance.operator_token,
+            "proxy_token": instance.proxy_token,
             "sockets": {name: sock.fileno() for name, sock in instance.sockets.items()},
         },
         "streams": {
@@ -131,6 +132,8 @@ def _load(state: dict[str, Json]) -> Keeper:
     )
     instance.guard = _int(about, "guard")
     instance.token, instance.operator_token = str(about["token"]), str(about["operator_token"])
+    # Keepers before the ambassador have none.
+    instance.proxy_token = str(about.get("proxy_token", ""))
     instance.sockets = {
         name: socket.socket(fileno=int(str(fd))) for name, fd in _object(about, "sockets").items()
     }
@@ -146,10 +149,10 @@ def _load(state: dict[str, Json]) -> Keeper:
             mirror=bool(s["mirror"]),
         )
     plan = _plan(state)
-    # Keepers before this stream was there have none to hand on.
-    is_new = API not in streams
-    if is_new:
-        streams[API] = open_stream(API, plan["logs"])
+    # Keepers before a stream was there have none to hand on.
+    missing = [n for n in stream_names(plan) if n in MESSAGES and n not in streams]
+    for name in missing:
+        streams[name] = open_stream(name, plan["logs"])
     keeper = Keeper(plan, instance, streams, Groups.load(_object(state, "groups")))
     keeper.started = str(state["started"])
     overrides = state["overrides"]
@@ -165,7 +168,7 @@ def _load(state: dict[str, Json]) -> Keeper:
             _int(adopted, "pid"), _int(adopted, "pidfd"), _int(adopted, "ticks")
         )
     scribe = _object(state, "scribe")
-    keeper.output.outdated = is_new
+    keeper.output.outdated = bool(missing)
     keeper.output.pid, keeper.output.restarts = _int(scribe, "pid"), _int(scribe, "restarts")
     if _int(scribe, "channel") >= 0:
         keeper.output.channel = Channel(socket.socket(fileno=_int(scribe, "channel")))

@@ -10,9 +10,11 @@ from pillion.keeper.places import instance_name
 
 if TYPE_CHECKING:
     from pillion.keeper.plan import (
+        AmbassadorPlan,
         ApiPlan,
         AppPlan,
         LimitsPlan,
+        ListenerPlan,
         LogsPlan,
         Plan,
         RestartPlan,
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
         StreamPlan,
     )
     from pillion.settings import Settings
+    from pillion.settings.ambassador import Ambassador
     from pillion.settings.app import App
     from pillion.settings.limits import Limits
     from pillion.settings.logs import Logs
@@ -64,6 +67,8 @@ def keeper_plan(settings: Settings, settings_file: str | None = None) -> Plan:
     `app.watchdog_timeout_s`  None, or the seconds between two WATCHDOG=1
     `agent`, `shipper`    `enabled`, `heartbeat_s`, `heartbeat_misses`, `ready_timeout_s`, `drain_s`,
                           `stop_timeout_s`, `limits`; the agent's `wait_s` and `required` besides
+    `ambassador`          only where one is used: the same for each of its `workers`, `listeners` (name to `listen`
+                          and `protocol`, http or tcp: `upstream:<name>`, `proxy`, `inbound`), `proxy_env`, `proxy_credentials`
     `logs`                `spool_bytes`, `spool_age_s`, `ring_bytes` and `streams`: for stdout and stderr
                           each `full` (drop_oldest, drop_newest, block), `pty`, `mirror`
     `api`                 `listen`, `probe_listen`: `host:port` or None
@@ -72,7 +77,7 @@ def keeper_plan(settings: Settings, settings_file: str | None = None) -> Plan:
 
     A limit's key that is missing is no limit.
     """
-    return {
+    plan: Plan = {
         "v": VERSION,
         "settings_file": settings_file,
         "app": _app(settings.app, settings.service.name),
@@ -86,6 +91,9 @@ def keeper_plan(settings: Settings, settings_file: str | None = None) -> Plan:
         "api": _api(settings),
         "secret_env": sorted(s.env for s in settings.secrets.values() if s.env is not None),
     }
+    if settings.uses_ambassador:
+        plan["ambassador"] = _ambassador(settings)
+    return plan
 
 
 def needs_shipper(settings: Settings) -> bool:
@@ -137,7 +145,32 @@ def _ready(ready: Ready) -> dict[str, object]:
     return probe
 
 
-def _sidecar(process: Agent | Shipper, *, enabled: bool) -> SidecarPlan:
+def _ambassador(settings: Settings) -> AmbassadorPlan:
+    ambassador = settings.ambassador
+    proxy, inbound = ambassador.proxy, settings.inbound
+    listeners = {
+        f"upstream:{name}": _listener(upstream.listen, upstream.protocol)
+        for name, upstream in sorted(ambassador.upstreams.items())
+        if upstream.listen is not None
+    }
+    if proxy is not None:
+        listeners["proxy"] = _listener(proxy.listen)
+    if inbound is not None:
+        listeners["inbound"] = _listener(inbound.listen)
+    return {
+        **_sidecar(ambassador, enabled=True),
+        "workers": ambassador.workers,
+        "listeners": listeners,
+        "proxy_env": proxy is not None and proxy.env,
+        "proxy_credentials": proxy is None or proxy.credentials,
+    }
+
+
+def _listener(listen: str, protocol: str = "http") -> ListenerPlan:
+    return {"listen": listen, "protocol": protocol}
+
+
+def _sidecar(process: Agent | Shipper | Ambassador, *, enabled: bool) -> SidecarPlan:
     return {
         "enabled": enabled,
         "heartbeat_s": process.heartbeat_s,

@@ -90,13 +90,17 @@ class AppFacts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
-    """The answer to `status`, and the body of a `state` message. `stopping` when the whole instance is on its way out."""
+    """The answer to `status`, and the body of a `state` message. `stopping` when the whole instance is on its way out.
+
+    `listeners` says where each of the ambassador's listens: `host:port`, with the port that it got.
+    """
 
     instance: str
     run: str
     keeper: KeeperFacts
     app: AppFacts = AppFacts()
     components: list[Component] = []
+    listeners: dict[str, str] = {}
     stopping: bool = False
 
     def component(self, name: str) -> Component | None:

@@ -21,13 +21,17 @@ VARIABLE = "PILLION_CHILD"
 class Place(msgspec.Struct, frozen=True, kw_only=True):
     """Role, directories and inherited descriptors of one child.
 
-    `heartbeat_s` is the interval in seconds at which the keeper expects a heartbeat. A `passive`
+    `component` is what the keeper calls the process: its role, or with a number when the role has
+    several; `worker` is that number, from 1. `heartbeat_s` is the interval in seconds at which the keeper expects a heartbeat. A `passive`
     child gets ready beside its predecessor and begins its work at `promote`. `fds` maps a name
-    (`control`, `api_unix`, `api_tcp`, `probe`, `handover`, …) to a descriptor number.
+    (`control`, `api_unix`, `api_tcp`, `probe`, `handover`, …) to a descriptor number; the ambassador's
+    listeners are `proxy`, `inbound` and `upstream:<name>`.
     """
 
     v: int
     role: str
+    component: str = ""
+    worker: int = 1
     instance: str
     run: str
     runtime_dir: str
@@ -69,4 +73,6 @@ def read_place(environment: Mapping[str, str]) -> Place:
         )
     if "control" not in place.fds:
         raise UsageError(f"cannot reach the keeper: {VARIABLE} names no control descriptor")
+    if not place.component:  # a keeper before the ambassador names none
+        place = msgspec.structs.replace(place, component=place.role)
     return place

@@ -200,8 +200,9 @@ def needed(path: tuple[str, ...]) -> bool:
     # Read with a default, or for people alone.
     return (
         (
-            path[-1] not in {"version", "start_ticks", "heart_s", "watchdog_s", "access"}
-            # A keeper before there were any hands on none.
+            path[-1]
+            not in {"version", "start_ticks", "heart_s", "watchdog_s", "access", "proxy_token"}
+            # A keeper before there were any hands on none; nor a proxy's token.
             and "app_variables" not in path
             and not ({"limits", "last_exit", "stats", "group"} & set(path[:-1]))
         )
