@@ -7,8 +7,30 @@ from urllib.parse import unquote_plus
 
 HIDDEN = "***"
 
-# Whatever the settings say: these fields hold credentials by their definition.
-CREDENTIALS = frozenset(("authorization", "proxy-authorization", "cookie", "set-cookie"))
+ALWAYS = (
+    "authorization",
+    "proxy-authorization",
+    "cookie",
+    "set-cookie",
+    "api-key",
+    "api_key",
+    "apikey",
+    "x-api-key",
+    "auth",
+    "jwt",
+    "key",
+    "pwd",
+    "session",
+    "sessionid",
+    "sid",
+    "sig",
+    "*credential*",
+    "*passw*",
+    "*secret*",
+    "*signature*",
+    "*token*",
+)
+"""Hidden whatever the settings say: by definition or by custom these hold what opens doors."""
 
 _SEPARATORS = re.compile("([&;])")
 
@@ -17,15 +39,15 @@ _MOST_NAMES = 1024
 
 
 class Redaction:
-    """Judges names of query parameters and header fields by `names`, in any case, where `*` stands for anything."""
+    """Judges names of query parameters and header fields, in any case, by ALWAYS and `names`; `*` stands for anything."""
 
     __slots__ = ("_exact", "_known", "_pattern")
 
     def __init__(self, names: tuple[str, ...]) -> None:
-        lowered = {name.lower() for name in names}
-        self._exact = frozenset(name for name in lowered if "*" not in name) | CREDENTIALS
+        lowered = {name.lower() for name in (*ALWAYS, *names)}
+        self._exact = frozenset(name for name in lowered if "*" not in name)
         patterns = sorted(name for name in lowered if "*" in name)
-        self._pattern = re.compile("|".join(map(translate, patterns))) if patterns else None
+        self._pattern = re.compile("|".join(map(translate, patterns)))
         self._known: dict[str, bool] = {}
 
     def hides(self, name: str) -> bool:
@@ -33,9 +55,7 @@ class Redaction:
         hidden = self._known.get(name)
         if hidden is None:
             lowered = name.lower()
-            hidden = lowered in self._exact or (
-                self._pattern is not None and self._pattern.match(lowered) is not None
-            )
+            hidden = lowered in self._exact or self._pattern.match(lowered) is not None
             if len(self._known) >= _MOST_NAMES:
                 self._known.clear()
             self._known[name] = hidden
