@@ -23,7 +23,6 @@ UPGRADE_TIMEOUT_S = 600.0
 # How long the answer to an upgrade is waited for by an agent that has itself been told to retire.
 REPLY_GRACE_S = 2.0
 SHUTDOWN_TIMEOUT_S = 5.0
-UPGRADED_BY_DEFAULT = ("agent", "shipper")
 
 
 class ShutdownAnswer(msgspec.Struct, frozen=True):
@@ -50,10 +49,9 @@ async def upgrade(context: Context, request: Request, _values: tuple[str, ...]) 
     if wanted.python is not None and not wanted.python.startswith("/"):
         detail = f"cannot use {wanted.python[:256]!r} as the interpreter: give its absolute path"
         raise RefusedError(422, "Unprocessable Content", detail)
-    parameters: dict[str, object] = {
-        "python": wanted.python,
-        "components": wanted.components or list(UPGRADED_BY_DEFAULT),
-    }
+    parameters: dict[str, object] = {"python": wanted.python}
+    if wanted.components:  # else all of the sidecar that there is
+        parameters["components"] = wanted.components
     if wanted.drain_s is not None:
         parameters["drain_s"] = wanted.drain_s
     answer = await context.call_while_serving(

@@ -69,7 +69,7 @@ class RecordList(msgspec.Struct, frozen=True):
 
 LIMIT = 1000
 MOST = 100_000
-STREAMS = (*APP_STREAMS, "sidecar")
+STREAMS = (*APP_STREAMS, "sidecar", "requests", "spans")
 # Read in a thread, so that a slow disk does not stop the loop; in steps, so that it takes its turns.
 _STEP = 500
 

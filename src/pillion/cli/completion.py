@@ -15,7 +15,7 @@ NAME = "completion"
 SUMMARY = "print the completion for bash, zsh or fish"
 
 _SCRIPTS = {"bash": bash_script, "zsh": zsh_script, "fish": fish_script}
-_COMPONENTS = ("app", "agent", "shipper")
+_COMPONENTS = ("app", "agent", "shipper", "ambassador")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

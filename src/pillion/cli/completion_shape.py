@@ -36,7 +36,7 @@ _BY_METAVAR = {
     "KEY=VALUE": Values(LIMITS),
     "-- COMMAND": Values(PROGRAM),
     "LEVEL": Values(words=("trace", "debug", "info", "warn", "error", "fatal")),
-    "NAMES": Values(words=("stdout", "stderr", "api", "sidecar", "events")),
+    "NAMES": Values(words=("stdout", "stderr", "api", "sidecar", "events", "requests", "spans")),
     "SIGNAL": Values(words=SIGNALS),
 }
 

@@ -22,7 +22,7 @@ SUMMARY = "change a component's limits while it runs"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's own arguments."""
-    parser.add_argument("name", metavar="NAME", help="app, agent, shipper, …")
+    parser.add_argument("name", metavar="NAME", help="app, agent, shipper, ambassador, …")
     parser.add_argument(
         "limits",
         metavar="KEY=VALUE",

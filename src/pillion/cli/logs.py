@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 NAME = "logs"
 SUMMARY = "show what the app wrote"
 
-STREAMS = (*APP_STREAMS, "sidecar", "events")
+STREAMS = (*APP_STREAMS, "sidecar", "events", "requests", "spans")
 # As tail -f: what happened just before is what one wants to see first.
 FOLLOWED_LINES = 10
 _LISTED = 20

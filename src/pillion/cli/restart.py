@@ -16,7 +16,7 @@ SUMMARY = "restart a component"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's own arguments."""
-    parser.add_argument("name", metavar="NAME", help="app, agent, shipper, …")
+    parser.add_argument("name", metavar="NAME", help="app, agent, shipper, ambassador, …")
     add_instance_argument(parser)
 
 

@@ -18,7 +18,7 @@ SUMMARY = "send a signal to a component"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's own arguments."""
-    parser.add_argument("name", metavar="NAME", help="app, agent, shipper, …")
+    parser.add_argument("name", metavar="NAME", help="app, agent, shipper, ambassador, …")
     parser.add_argument("signal", metavar="SIGNAL", help="HUP, SIGHUP or 1")
     add_instance_argument(parser)
 

@@ -38,6 +38,8 @@ def summary(settings: Settings) -> list[tuple[str, str]]:
         ("agent", settings.agent.limits),
         ("shipper", settings.shipper.limits),
     ]
+    if settings.uses_ambassador:
+        each.append(("ambassador", settings.ambassador.limits))
     rows.append(("limits", "; ".join(f"{name}: {_limits(limits)}" for name, limits in each)))
     rows += [("keeps", _keeps(settings.logs)), ("ships", _ships(settings.telemetry))]
     if settings.config.files:

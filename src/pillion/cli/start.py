@@ -16,7 +16,7 @@ SUMMARY = "start a stopped component"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's own arguments."""
-    parser.add_argument("name", metavar="NAME", help="app, agent, shipper, …")
+    parser.add_argument("name", metavar="NAME", help="app, agent, shipper, ambassador, …")
     add_instance_argument(parser)
 
 

@@ -45,8 +45,9 @@ def run(args: argparse.Namespace) -> int:
     """Do it and say what runs now."""
     parameters: dict[str, object] = {
         "python": None if args.python is None else interpreter(args.python),
-        "components": ["keeper"] if args.keeper else ["agent", "shipper"],
     }
+    if args.keeper:  # else all of the sidecar that there is
+        parameters["components"] = ["keeper"]
     if args.drain is not None:
         parameters["drain_s"] = args.drain
     answer = open_door(args).operate("upgrade", parameters, UpgradeAnswer, timeout_s=_TIMEOUT_S)

@@ -6,7 +6,7 @@ import msgspec
 
 
 class UpgradeRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """`python`: the interpreter of the new version (None: the present one); `components`: agent and shipper
+    """`python`: the interpreter of the new version (None: the present one); `components`: all of the sidecar
     unless given, `keeper` for the keeper itself; `drain_s`: the bound of the hand-over in seconds."""
 
     python: str | None = None

@@ -46,8 +46,8 @@ class Reloader:
     async def reload(self) -> ReloadAnswer:
         """Read the file again, put it in force, and return what that means.
 
-        Raises `SettingsError` with every problem (nothing has changed then), `RefusedError` 409 when there is
-        no file or a reload is under way, `UnreachableError` when the keeper does not answer.
+        Raises `SettingsError` with every problem, `RefusedError` 409 when there is no file, a reload is under way, or the keeper
+        cannot have what is wanted (an address, a limit): nothing has changed then. `UnreachableError` when the keeper does not answer.
         """
         if self._busy.locked():
             raise RefusedError(
@@ -71,13 +71,24 @@ class Reloader:
                 )
                 raise
             # An earlier version has left names open in what it wrote.
-            answer = reload_answer(named(self.settings), new)
-            text = to_json(new).encode()
-            await asyncio.to_thread(write_atomically, self._place.runtime(SETTINGS_FILE), text)
-            self.settings = new
+            old = self.settings
+            answer = reload_answer(named(old), new)
+            await self._write(new)
             plan = keeper_plan(new, record.settings_file)
-            await self._control.call("reload", {"plan": plan}, msgspec.Raw)
+            try:
+                # Everyone is told to read the file before this returns.
+                self.settings = new
+                await self._control.call("reload", {"plan": plan}, msgspec.Raw)
+            except RefusedError as refused:
+                self.settings = old
+                await self._write(old)
+                self._control.event("reload-refused", str(refused))
+                raise
             return answer
+
+    async def _write(self, settings: Settings) -> None:
+        path, text = self._place.runtime(SETTINGS_FILE), to_json(settings).encode()
+        await asyncio.to_thread(write_atomically, path, text)
 
 
 def _record(path: str) -> Instance:

@@ -256,7 +256,7 @@ def test_candidates(
         assert completion.run(argparse.Namespace(list=kind, shell=None)) == 0
         listed[kind] = capsys.readouterr().out.split()
     assert listed["instances"] == ["shop"]
-    assert listed["components"] == ["app", "agent", "shipper"]
+    assert listed["components"] == ["app", "agent", "shipper", "ambassador"]
     assert {"app.port=", "app.restart.policy=", "logs.spool.size="} <= set(listed["settings"])
     assert "app.restart=" not in listed["settings"]
     assert listed["limits"] == ["memory=", "cpu=", "processes=", "open_files="]
