@@ -232,7 +232,7 @@ def test_upgrade(instance: KeeperPeer, capsys: pytest.CaptureFixture[str]) -> No
     assert "it is no program" in said(capsys, "upgrade", "--python", "/nowhere/python", code=2)
     (child,) = instance.children
     first, second = child.calls("upgrade")
-    assert first == {"python": None, "components": ["agent", "shipper"], "drain_s": 3.0}
+    assert first == {"python": None, "drain_s": 3.0}
     assert second["components"] == ["keeper"]
 
 

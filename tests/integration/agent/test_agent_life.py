@@ -164,7 +164,7 @@ def test_the_upgrades_own_answer_reaches_its_client(keeper: KeeperPeer) -> None:
         client.sendall(b"POST /v1/upgrade HTTP/1.1\r\nHost: x\r\n\r\n")
         assert asked.wait(BOUND_S)
         call = old.wait_for("call", lambda m: m["method"] == "upgrade")
-        assert call["params"] == {"python": None, "components": ["agent", "shipper"]}
+        assert call["params"] == {"python": None}
         upgrade(keeper, old)
         facts = {"name": "agent", "from": "0.1.0", "to": "0.2.0", "pid": 5}
         old.send({"op": "reply", "id": call["id"], "result": {"upgraded": [facts]}})
