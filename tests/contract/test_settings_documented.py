@@ -40,8 +40,14 @@ _LEAVES = [(path, member) for path, member in _ALL if inner_table(member.spec.ki
 
 def _header(path: tuple[str, ...]) -> str:
     """`[a.b]`, and `[[a.b]]` for a list of tables, whose last part stands in brackets."""
-    joined = ".".join(path[:-1])
-    return f"[[{joined.replace('[', '').replace(']', '')}]]" if "[" in joined else f"[{joined}]"
+    joined = ".".join(path[:-1]).replace("[", "").replace("]", "")
+    return f"[[{joined}]]" if path[-2].startswith("[") else f"[{joined}]"
+
+
+def _headers(path: tuple[str, ...]) -> str:
+    """The header of a setting's table, after those of the lists that the table stands in."""
+    lists = [at for at, part in enumerate(path[:-2]) if part.startswith("[")]
+    return "\n".join([*(_header((*path[: at + 1], "")) for at in lists), _header(path)])
 
 
 def _ids(members: list[tuple[tuple[str, ...], Member]]) -> list[str]:
@@ -76,7 +82,7 @@ def test_what_init_shows_as_a_comment_is_valid_when_uncommented(
     assert section, header
     line = re.search(rf"^# ({re.escape(path[-1])} = .*)$", section[1], re.MULTILINE)
     assert line, f"{path[-1]} is not in the section"
-    text = f"{header}\n{line[1]}\n"
+    text = f"{_headers(path)}\n{line[1]}\n"
     _, findings = validate(tomllib.loads(text))
     # Alone, a member of a table that demands another is refused for that alone.
     assert [one for one in findings if "cannot do without" not in one.message] == []

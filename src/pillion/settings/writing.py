@@ -83,6 +83,8 @@ def _line(member: Member, default: object, value: object) -> str:
 def _shown(member: Member, default: object) -> object:
     """The default as a user would write it; an example where the default is not to be written, or says nothing."""
     spec = member.spec
+    if default is None and spec.example is None:
+        return spec.kind.written(None)
     if default is None or spec.required or (spec.example is not None and not default):
         return spec.example
     return spec.kind.written(default)
