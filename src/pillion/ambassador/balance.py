@@ -23,7 +23,10 @@ _POINTS: Final = 8
 _PROBES: Final = 21
 _WALK: Final = 64
 _MOST_RING_WEIGHT: Final = 16
-_RING: Final = (1 << 62) - 1
+_RING: Final = (1 << 40) - 1
+_NUMBER_BITS: Final = 20  # a point and the number of its endpoint in one word: a sorted list of plain numbers is the ring
+_NUMBER: Final = (1 << _NUMBER_BITS) - 1
+_TOP: Final = 64 - 40
 _MIX_A: Final = 0xBF58476D1CE4E5B9
 _MIX_B: Final = 0x94D049BB133111EB
 _STEP: Final = 0x9E3779B97F4A7C15
@@ -144,24 +147,23 @@ class Ring:
     only what will be its own. Balance is that of a classic ring with far more points.
     """
 
-    __slots__ = ("_endpoints", "_owners", "_points", "signature")
+    __slots__ = ("_endpoints", "_points", "signature")
 
     def __init__(self, endpoints: "list[Endpoint]") -> None:
         self.signature = ring_signature(endpoints)
+        self._endpoints = endpoints
         heaviest = max((endpoint.weight for endpoint in endpoints), default=1)
         points = []
         for number, endpoint in enumerate(endpoints):
             weight = endpoint.weight
             if heaviest > _MOST_RING_WEIGHT and weight:
                 weight = max(1, weight * _MOST_RING_WEIGHT // heaviest)
-            seed = _mix(crc32(endpoint.key.encode()) + _STEP)
-            for point in range(_POINTS * weight):
-                place = _mix((seed + point * _STEP) & _WORD) & _RING
-                points.append((place, number))
+            word = _mix(crc32(endpoint.key.encode()) + _STEP)
+            for _ in range(_POINTS * weight):
+                word = (word + _STEP) & _WORD
+                points.append((_mix(word) >> _TOP) << _NUMBER_BITS | number)
         points.sort()
-        self._points = [place for place, _ in points]
-        self._owners = [number for _, number in points]
-        self._endpoints = endpoints
+        self._points = points
 
     def adopt(self, endpoints: "list[Endpoint]") -> None:
         """Go on with endpoints of the same signature."""
@@ -173,21 +175,21 @@ class Ring:
         count = len(points)
         if count == 0:
             return None
-        place = _mix(key & _WORD)
-        step = _mix(place ^ _STEP) | 1
+        word = _mix(key & _WORD)
+        step = _mix(word ^ _STEP) | 1
         best = -1
         nearest = _RING
         for _ in range(_PROBES):
-            at = place & _RING
-            index = bisect_left(points, at)
+            at = word >> _TOP
+            index = bisect_left(points, at << _NUMBER_BITS)
             if index == count:
                 index = 0
-            distance = (points[index] - at) & _RING
+            distance = ((points[index] >> _NUMBER_BITS) - at) & _RING
             if distance < nearest or best < 0:
                 nearest = distance
                 best = index
-            place = (place + step) & _WORD
-        return self._endpoints[self._owners[best]]
+            word = (word + step) & _WORD
+        return self._endpoints[points[best] & _NUMBER]
 
     def owner_in(
         self, key: int, places: int, tried: "list[Endpoint]", now: float
@@ -197,20 +199,20 @@ class Ring:
         """
         points = self._points
         count = len(points)
-        place = _mix(key & _WORD)
-        step = _mix(place ^ _STEP) | 1
+        word = _mix(key & _WORD)
+        step = _mix(word ^ _STEP) | 1
         best: Endpoint | None = None
         nearest = _RING
         for _ in range(_PROBES):
-            at = place & _RING
-            index = bisect_left(points, at)
+            at = word >> _TOP
+            index = bisect_left(points, at << _NUMBER_BITS)
             for _ in range(min(_WALK, count)):
                 if index >= count:
                     index = 0
-                distance = (points[index] - at) & _RING
+                distance = ((points[index] >> _NUMBER_BITS) - at) & _RING
                 if best is not None and distance >= nearest:
                     break
-                endpoint = self._endpoints[self._owners[index]]
+                endpoint = self._endpoints[points[index] & _NUMBER]
                 if (
                     places >> endpoint.place & 1
                     and endpoint not in tried
@@ -220,7 +222,7 @@ class Ring:
                     best = endpoint
                     break
                 index += 1
-            place = (place + step) & _WORD
+            word = (word + step) & _WORD
         return best
 
 

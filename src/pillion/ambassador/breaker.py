@@ -26,7 +26,6 @@ Leaving half-open for closed forgets the doubled open time. The ratio is judged 
 
 from typing import TYPE_CHECKING, Final
 
-from .conditions import Conditions
 from .window import Window
 
 if TYPE_CHECKING:
@@ -58,7 +57,6 @@ class Breaker:
 
     __slots__ = (
         "_changed",
-        "_conditions",
         "_consecutive",
         "_forced",
         "_generation",
@@ -70,7 +68,6 @@ class Breaker:
         "_ratio",
         "_requests",
         "_row",
-        "_settings",
         "_state",
         "_taken",
         "_trials",
@@ -108,8 +105,6 @@ class Breaker:
         self._read(settings)
 
     def _read(self, settings: "BreakerSettings") -> None:
-        self._settings = settings
-        self._conditions = Conditions(settings.on)
         self._consecutive = settings.consecutive
         self._ratio = settings.ratio if settings.ratio is not None else 0.0
         self._requests = settings.requests
@@ -151,10 +146,6 @@ class Breaker:
     def failures(self) -> int:
         """The failures in a row, as far as counted."""
         return self._row
-
-    def blames(self, kind: str, status: int) -> bool:
-        """Whether a failure of this kind (see `conditions`) is the endpoint's, by the settings."""
-        return self._conditions.matches(kind, status)
 
     def admits(self, now: float) -> bool:
         """Whether a request may begin. An open breaker whose time is over becomes half-open by this."""

@@ -32,7 +32,8 @@ _NOBODY: "list[Endpoint]" = []
 class EndpointGroup:
     """The endpoints of an upstream. `changed(endpoint, old, new, why)` hears of every change of a breaker.
 
-    `endpoints` are all of them in the order told, `panic` is whether the unhealthy are used.
+    `endpoints` are all of them in the order told, `panic` is whether the unhealthy are used. Another `zone` counts from
+    the next update on.
     """
 
     __slots__ = (
@@ -40,16 +41,17 @@ class EndpointGroup:
         "_by_key",
         "_changed",
         "_ejected",
-        "_forced",
         "_most",
         "_now",
         "_own",
         "_random",
         "_serial",
         "_settings",
+        "_specs",
         "_zone",
         "endpoints",
         "panic",
+        "zone",
     )
 
     def __init__(
@@ -60,7 +62,8 @@ class EndpointGroup:
         changed: "Callable[[Endpoint, str, str, str], None]",
     ) -> None:
         self._settings = settings
-        self._zone = zone
+        self.zone = zone
+        self._zone = zone  # the one that the tiers were made for
         self._random = random.random
         self._changed = changed
         self._by_key: dict[str, Endpoint] = {}
@@ -68,9 +71,9 @@ class EndpointGroup:
         self._away = Tier(random.random)
         self._ejected = 0  # endpoints whose breaker is not closed
         self._most = 1  # as many may be, by their own failures
-        self._forced: str | None = None
         self._serial = 0
         self._now = 0.0
+        self._specs: tuple[EndpointSpec, ...] = ()
         self.endpoints: tuple[Endpoint, ...] = ()
         self.panic = False
 
@@ -83,6 +86,10 @@ class EndpointGroup:
         counts and connections. Of two with one address the first counts.
         """
         self._now = now
+        specs = tuple(specs)
+        if specs == self._specs and self.zone == self._zone and settings == self._settings:
+            return []
+        self._specs = specs
         before = self._by_key
         first_time = not before
         same_breaker = settings.breaker == self._settings.breaker
@@ -143,31 +150,12 @@ class EndpointGroup:
         """The endpoint with this address and port."""
         return self._by_key.get(key)
 
-    def force(self, key: str, state: str | None, now: float) -> int:
-        """Open or close a breaker by hand, or give it back (None); the number of endpoints that were meant.
-
-        Without a `key` it is all of them, and those that come later.
-        """
-        self._now = now
-        if not key:
-            self._forced = state
-            for endpoint in self.endpoints:
-                endpoint.breaker.force(state, now)
-            return len(self.endpoints)
-        named = self._by_key.get(key)
-        if named is None:
-            return 0
-        named.breaker.force(state, now)
-        return 1
-
     def _make(self, spec: "EndpointSpec", key: str, born_s: float) -> "Endpoint":
         breaker = Breaker(self._settings.breaker, self._permit, self._turned)
         # By chance, so that not every worker's round begins with the same one.
         self._serial += 1
         order = int(self._random() * _ORDERS) * _ORDERS + self._serial
         endpoint = Endpoint(spec, key, breaker, born_s, order)
-        if self._forced is not None:
-            breaker.force(self._forced, self._now)
         breaker.owner = endpoint
         breaker.freed = self._freed
         return endpoint
@@ -179,7 +167,8 @@ class EndpointGroup:
         )
         near: list[Endpoint] = []
         far: list[Endpoint] = []
-        zone = self._zone if settings.zone_first else ""
+        self._zone = self.zone
+        zone = self.zone if settings.zone_first else ""
         for endpoint in self.endpoints:
             (near if not zone or endpoint.spec.zone == zone else far).append(endpoint)
         self._own.empty()
