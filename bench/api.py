@@ -31,6 +31,20 @@ def ask(
     timeout_s: float = 30.0,
 ) -> dict[str, Any]:
     """The JSON object that answers one request on a new connection. Raises OSError, also when the answer is no success."""
+    text = ask_text(path, what, method=method, body=body, timeout_s=timeout_s)
+    found: dict[str, Any] = json.loads(text)
+    return found
+
+
+def ask_text(
+    path: str,
+    what: str,
+    *,
+    method: str = "GET",
+    body: object = None,
+    timeout_s: float = 30.0,
+) -> str:
+    """The same for an answer of any kind."""
     connection = _Connection(path, timeout_s)
     try:
         if body is None:
@@ -46,8 +60,7 @@ def ask(
         connection.close()
     if not 200 <= answer.status < 300:
         raise OSError(f"{method} {what}: {answer.status} {text[:300]!r}")
-    found: dict[str, Any] = json.loads(text)
-    return found
+    return text.decode()
 
 
 def request_bytes(

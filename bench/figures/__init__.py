@@ -6,6 +6,11 @@ from typing import TYPE_CHECKING
 
 from bench.figures import (
     agent_kill,
+    ambassador,
+    ambassador_bodies,
+    ambassador_idle,
+    ambassador_stream,
+    ambassador_tls,
     api_read,
     config_read,
     config_watch,
@@ -37,4 +42,9 @@ FIGURES: tuple[Figure, ...] = (
     config_watch.FIGURE,
     idle_host.FIGURE,
     shipping.FIGURE,
+    ambassador.FIGURE,
+    ambassador_bodies.FIGURE,
+    ambassador_tls.FIGURE,
+    ambassador_idle.FIGURE,
+    ambassador_stream.FIGURE,
 )
