@@ -156,12 +156,7 @@ class Router:
             return self._always
         if not self.routes:
             return None
-        name = ""
-        if self._exact or self._suffixes:
-            name = self._class_of(host_without_port(host))
-        segments = self._by_class.get(name)
-        if segments is None:
-            segments = self._sort(name)
+        segments = self.buckets(host)
         end = path.find("/", 1)
         found = segments.get(path[1:end] if end > 0 else path[1:])
         if found is None:
@@ -177,6 +172,22 @@ class Router:
                 if captures is not None and route.conditions.hold(method, headers, query):
                     return RouteMatch(route, captures)
         return None
+
+    def buckets(self, host: str) -> "dict[str | None, tuple[CompiledRoute, ...]]":
+        """Return the routes that take `host`, by the first segments of their paths.
+
+        Under None are those that are asked whatever the first segment is; the others hold them too.
+        """
+        name = ""
+        if self._exact or self._suffixes:
+            name = self._class_of(host_without_port(host))
+        segments = self._by_class.get(name)
+        return self._sort(name) if segments is None else segments
+
+    @property
+    def remembered(self) -> int:
+        """How many classes of hosts have been sorted, bounded by what the settings name."""
+        return len(self._by_class)
 
     def _class_of(self, host: str) -> str:
         """Return what decides which host patterns fit: the host itself, its longest suffix, or ""."""
