@@ -1,4 +1,4 @@
-"""An OTLP/HTTP log receiver that can misbehave, for tests that need a real one at the other end.
+"""An OTLP/HTTP receiver of logs and traces that can misbehave, for tests that need a real one at the other end.
 
     python tests/otlp_receiver.py --port 0 --out records.ndjson [--mode MODE] [--retry-after S] [--times N]
 
@@ -6,6 +6,11 @@ prints its port, and appends one line for each record of every request that it t
 
     {"run": "…", "stream": "stdout", "offset": 0, "body": "…", "severity": 9, "service": "shop", "scope": "pillion.app",
      "time_ns": 0, "observed_ns": 1, "attributes": {…}}
+
+and to <out>.spans, for what comes to /v1/traces, one line for each span:
+
+    {"run": "…", "offset": 0, "trace_id": "…", "span_id": "…", "parent_id": "", "name": "GET", "kind": 3, "start_ns": 1,
+     "end_ns": 2, "status": 0, "message": "", "flags": 1, "service": "shop", "scope": "…", "attributes": {…}}
 
 It decodes with the official classes (opentelemetry-proto), protobuf and JSON, gzip or not. MODE is how it answers:
 
@@ -41,6 +46,10 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import (
     ExportLogsServiceRequest,
     ExportLogsServiceResponse,
 )
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
+    ExportTraceServiceRequest,
+    ExportTraceServiceResponse,
+)
 
 _encoder = msgspec.json.Encoder()
 
@@ -54,11 +63,12 @@ class State:
         self.lock = threading.Lock()
         self.released = threading.Event()
         self.out = open(out, "ab", buffering=0) if out else None  # noqa: SIM115 # for the whole run
+        self.out_spans = open(f"{out}.spans", "ab", buffering=0) if out else None  # noqa: SIM115 # likewise
         self.mode = mode
         self.times = times
         self.retry_after = retry_after
         self.count = count
-        self.requests = self.records = self.refused = self.bytes = 0
+        self.requests = self.records = self.spans = self.refused = self.bytes = 0
 
     def next_mode(self) -> tuple[str, str | None]:
         with self.lock:
@@ -79,6 +89,14 @@ class State:
             if self.out is not None and records:
                 self.out.write(lines)
             self.records += len(records)
+
+    def take_spans(self, request: ExportTraceServiceRequest) -> None:
+        spans = spans_of(request)
+        lines = _encoder.encode_lines(spans)
+        with self.lock:
+            if self.out_spans is not None and spans:
+                self.out_spans.write(lines)
+            self.spans += len(spans)
 
 
 def value_of(value: Any) -> Any:
@@ -127,22 +145,65 @@ def records_of(request: ExportLogsServiceRequest) -> list[dict[str, Any]]:
     return found
 
 
+def spans_of(request: ExportTraceServiceRequest) -> list[dict[str, Any]]:
+    """Every span of a request as it goes to the file."""
+    found = []
+    for of_resource in request.resource_spans:
+        resource = {one.key: value_of(one.value) for one in of_resource.resource.attributes}
+        for of_scope in of_resource.scope_spans:
+            for span in of_scope.spans:
+                attributes = {one.key: value_of(one.value) for one in span.attributes}
+                found.append(
+                    {
+                        "run": attributes.get("pillion.run"),
+                        "offset": attributes.get("pillion.offset"),
+                        "trace_id": span.trace_id.hex(),
+                        "span_id": span.span_id.hex(),
+                        "parent_id": span.parent_span_id.hex(),
+                        "name": span.name,
+                        "kind": span.kind,
+                        "start_ns": span.start_time_unix_nano,
+                        "end_ns": span.end_time_unix_nano,
+                        "status": span.status.code,
+                        "message": span.status.message,
+                        "flags": span.flags,
+                        "service": resource.get("service.name"),
+                        "scope": of_scope.scope.name,
+                        "attributes": attributes,
+                        "resource": resource,
+                    }
+                )
+    return found
+
+
 def decode(body: bytes, content_type: str) -> ExportLogsServiceRequest:
-    """A request from its body."""
+    """A request of logs from its body."""
     request = ExportLogsServiceRequest()
-    if content_type.startswith("application/json"):
-        # OTLP's JSON has ids in hexadecimal, protobuf's own in base64.
-        plain = json.loads(body)
-        for of_resource in plain.get("resourceLogs", []):
-            for of_scope in of_resource.get("scopeLogs", []):
-                for record in of_scope.get("logRecords", []):
-                    for name in ("traceId", "spanId"):
-                        if name in record:
-                            record[name] = _base64(bytes.fromhex(record[name]))
-        json_format.ParseDict(plain, request)
-    else:
-        request.ParseFromString(body)
+    _decode(body, content_type, request, ("resourceLogs", "scopeLogs", "logRecords"))
     return request
+
+
+def decode_spans(body: bytes, content_type: str) -> ExportTraceServiceRequest:
+    """A request of traces from its body."""
+    request = ExportTraceServiceRequest()
+    _decode(body, content_type, request, ("resourceSpans", "scopeSpans", "spans"))
+    return request
+
+
+def _decode(body: bytes, content_type: str, request: Any, names: tuple[str, str, str]) -> None:
+    if not content_type.startswith("application/json"):
+        request.ParseFromString(body)
+        return
+    # OTLP's JSON has ids in hexadecimal, protobuf's own in base64.
+    plain = json.loads(body)
+    of_resources, of_scopes, of_records = names
+    for of_resource in plain.get(of_resources, []):
+        for of_scope in of_resource.get(of_scopes, []):
+            for record in of_scope.get(of_records, []):
+                for name in ("traceId", "spanId", "parentSpanId"):
+                    if name in record:
+                        record[name] = _base64(bytes.fromhex(record[name]))
+    json_format.ParseDict(plain, request)
 
 
 def _base64(data: bytes) -> str:
@@ -162,7 +223,8 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         state = self.state
         counted = {
-            name: getattr(state, name) for name in ("requests", "records", "refused", "bytes")
+            name: getattr(state, name)
+            for name in ("requests", "records", "spans", "refused", "bytes")
         }
         self._answer(200, json.dumps(counted).encode(), "application/json")
 
@@ -198,13 +260,21 @@ class Handler(BaseHTTPRequestHandler):
 
     def _take(self, body: bytes, mode: str) -> None:
         content_type = self.headers.get("content-type", "")
+        traces = self.path.endswith("/v1/traces")
         if not self.state.count:
             if self.headers.get("content-encoding") == "gzip":
                 body = gzip.decompress(body)
-            self.state.take(decode(body, content_type))
-        response = ExportLogsServiceResponse()
+            if traces:
+                self.state.take_spans(decode_spans(body, content_type))
+            else:
+                self.state.take(decode(body, content_type))
+        response = ExportTraceServiceResponse() if traces else ExportLogsServiceResponse()
         if mode.startswith("partial"):
-            response.partial_success.rejected_log_records = int(mode.partition(":")[2])
+            rejected = int(mode.partition(":")[2])
+            if isinstance(response, ExportTraceServiceResponse):
+                response.partial_success.rejected_spans = rejected
+            else:
+                response.partial_success.rejected_log_records = rejected
             response.partial_success.error_message = "too old"
         if content_type.startswith("application/json"):
             answer = json_format.MessageToJson(response).encode()
@@ -279,7 +349,14 @@ class Receiver:
 
     def records(self) -> list[dict[str, Any]]:
         """What has been received so far, in order of arrival."""
-        with contextlib.suppress(FileNotFoundError), open(self.out, encoding="utf-8") as file:
+        return self._lines(self.out)
+
+    def spans(self) -> list[dict[str, Any]]:
+        """The spans that have been received so far, in order of arrival."""
+        return self._lines(f"{self.out}.spans")
+
+    def _lines(self, path: str) -> list[dict[str, Any]]:
+        with contextlib.suppress(FileNotFoundError), open(path, encoding="utf-8") as file:
             # The last line may be in the middle of being written.
             return [msgspec.json.decode(line) for line in file.read().split("\n")[:-1]]
         return []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 def partial_success(data: bytes) -> tuple[int, str]:
-    """Return the rejected records and the message of an ExportLogsServiceResponse; `ValueError` when it is none."""
+    """Return the rejected records and the message of an export response, of logs or of traces; `ValueError` when it is none."""
     rejected, message = 0, ""
     for number, value in _fields(data):
         if number == 1 and isinstance(value, bytes):

@@ -18,7 +18,12 @@ if TYPE_CHECKING:
     from pillion.logs.spool import Chunk, Gap
     from pillion.logs.waker import Waker
 
-SCOPES = {"events": "pillion.events", "sidecar": "pillion.sidecar"}
+SCOPES = {
+    "events": "pillion.events",
+    "sidecar": "pillion.sidecar",
+    "requests": "pillion.ambassador",
+    "spans": "pillion.ambassador",
+}
 APP_SCOPE = "pillion.app"
 IO_STREAMS = ("stdout", "stderr")
 
@@ -26,7 +31,8 @@ IO_STREAMS = ("stdout", "stderr")
 class Intake:
     """The feeds of one shipping. `read` is called in a thread, everything else in the loop, and never at the same time.
 
-    `joiner` gives a stream's joiner of lines, None where lines are not joined; `line_bytes` is where lines are cut.
+    `joiner` gives a stream's joiner of lines, None where lines are not joined; `line_bytes` is where lines are cut. Streams
+    that `selects` does not want are left to others, and named in `passed_over`.
     """
 
     def __init__(
@@ -38,7 +44,10 @@ class Intake:
         line_bytes: int,
         joiner: Callable[[str], Joiner | None],
         files: FollowedFiles | None,
+        selects: Callable[[str], bool] = lambda _stream: True,
     ) -> None:
+        self.passed_over: set[str] = set()
+        self._selects = selects
         self._state_dir = state_dir
         self._run = run
         self._positions = positions
@@ -72,7 +81,7 @@ class Intake:
         earlier = [run for run in there if run != self._run and run not in self._done_runs]
         feeds: list[Feed] = []
         for run in [*earlier[:1], self._run]:
-            names = streams(self._state_dir, run)
+            names = self._selected(streams(self._state_dir, run))
             if run != self._run and not names:
                 self._done_runs.add(run)
             feeds += [self._feed(run, stream) for stream in names]
@@ -121,6 +130,12 @@ class Intake:
             elif self._files is not None:
                 self._files.acknowledge(key[1], end, self._positions)
         self._positions.advance(of_streams)
+
+    def _selected(self, names: list[str]) -> list[str]:
+        selected = [name for name in names if self._selects(name)]
+        if len(selected) < len(names):
+            self.passed_over.update(name for name in names if name not in selected)
+        return selected
 
     def _feed(self, run: str, stream: str) -> Feed:
         key = (run, stream)

@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import msgspec
 
+from pillion.keeper.streams import REQUESTS
 from pillion.logs import answers, otlp_json, protobuf
+from pillion.logs.requests import RequestRecords
 from pillion.logs.retry import RETRYABLE, retry_after_s
 from pillion.logs.sinks import Again, Outcome, Refused, Sent
 
@@ -64,8 +66,8 @@ class OtlpSink:
         close: Callable[[], Awaitable[None]] = _nothing,
     ) -> None:
         self.in_flight = in_flight
+        self.json = json
         self._post = post
-        self._json = json
         self._gzip = gzip
         self._timeout_s = timeout_s
         self._now_s = now_s
@@ -79,13 +81,20 @@ class OtlpSink:
 
     def records(self, attributes: Mapping[str, object], stream: str) -> Records:
         """Return an empty encoder for a stream whose records all have `attributes`."""
-        if self._json:
-            return otlp_json.JsonRecords(attributes, stream)
-        return protobuf.ProtobufRecords(attributes, stream)
+        records = (
+            otlp_json.JsonRecords(attributes, stream)
+            if self.json
+            else protobuf.ProtobufRecords(attributes, stream)
+        )
+        return RequestRecords(records) if stream == REQUESTS else records
+
+    def request(self, groups: Groups) -> bytes:
+        """Return an ExportLogsServiceRequest."""
+        return otlp_json.request(groups) if self.json else protobuf.request(groups)
 
     def seal(self, groups: Groups) -> bytes:
-        """Return an ExportLogsServiceRequest, compressed when asked for."""
-        body = otlp_json.request(groups) if self._json else protobuf.request(groups)
+        """Return the request of a batch, compressed when asked for."""
+        body = self.request(groups)
         if not self._gzip:
             return body
         compress = zlib.compressobj(_GZIP_LEVEL, zlib.DEFLATED, 31)
@@ -125,6 +134,7 @@ def read_answer(answer: Answer, now_s: float) -> Outcome:
 
 class _Partial(msgspec.Struct, rename="camel"):
     rejected_log_records: int | str = 0
+    rejected_spans: int | str = 0
     error_message: str = ""
 
 
@@ -139,7 +149,8 @@ def _partial_success(answer: Answer) -> tuple[int, str]:
     try:
         if "json" in answer.content_type:
             partial = msgspec.json.decode(answer.body, type=_Response).partial_success or _Partial()
-            return int(partial.rejected_log_records), partial.error_message
+            rejected = int(partial.rejected_log_records) or int(partial.rejected_spans)
+            return rejected, partial.error_message
         return answers.partial_success(answer.body)
     except (msgspec.DecodeError, ValueError):
         return 0, ""

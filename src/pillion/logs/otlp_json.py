@@ -96,19 +96,26 @@ def _any(value: object, depth: int) -> dict[str, object]:
     return {"stringValue": str(value)}
 
 
-def request(groups: Sequence[tuple[Mapping[str, object], Sequence[tuple[str, bytes]]]]) -> bytes:
-    """Return an ExportLogsServiceRequest: for each resource its attributes, its scopes' names and their records."""
+def request(
+    groups: Sequence[tuple[Mapping[str, object], Sequence[tuple[str, bytes]]]],
+    names: tuple[str, str, str] = ("resourceLogs", "scopeLogs", "logRecords"),
+) -> bytes:
+    """Return an export request: for each resource its attributes, its scopes' names and their records.
+
+    `names` are those of the lists, by default an ExportLogsServiceRequest's.
+    """
+    of_resources, of_scopes, of_records = names
     return msgspec.json.encode(
         {
-            "resourceLogs": [
+            of_resources: [
                 {
                     "resource": {
                         "attributes": [key_value(key, value) for key, value in resource.items()]
                     },
-                    "scopeLogs": [
+                    of_scopes: [
                         {
                             "scope": {"name": name},
-                            "logRecords": msgspec.Raw(b"[" + records + b"]"),
+                            of_records: msgspec.Raw(b"[" + records + b"]"),
                         }
                         for name, records in scopes
                     ],

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from pillion.keeper.streams import REQUESTS
 from pillion.logs.losses import loss_text
+from pillion.logs.requests import read_request
 from pillion.logs.severity import WARN, short_name
 
 if TYPE_CHECKING:
@@ -83,6 +85,8 @@ def rfc3339(time_ns: int) -> str:
 def line_record(run: str, stream: str, line: Line, recogniser: Recogniser) -> Record:
     """Return the record of a line."""
     facts = recogniser.recognise(line.data, line.time_ns)
+    if stream == REQUESTS:
+        read_request(facts)
     text = readable(line.data)
     return Record(
         run=run,

@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from pillion.keeper.streams import REQUESTS
 from pillion.logs.json_records import JsonPieces
 from pillion.logs.protobuf import valid_utf8
 from pillion.logs.records import rfc3339
+from pillion.logs.requests import RequestRecords
 from pillion.logs.severity import short_name
 from pillion.logs.sinks import Again, Outcome, Sent
 
@@ -186,7 +188,8 @@ class FileSink:
 
     def records(self, attributes: Mapping[str, object], stream: str) -> Records:
         """Return an empty encoder for a stream whose records all have `attributes`."""
-        return NdjsonRecords(attributes, stream)
+        records = NdjsonRecords(attributes, stream)
+        return RequestRecords(records) if stream == REQUESTS else records
 
     def seal(self, groups: Groups) -> bytes:
         """Return the lines of a batch."""

@@ -58,7 +58,8 @@ class Shipping:
     """Ships everything under `state_dir` to one sink until `stop` or `retire`.
 
     `resource` gives a run's resource attributes, `joiner` a stream's joiner of lines (None joins none), `tell` puts an
-    entry into the journal. Disk is read in threads of `executor`, so that one that hangs does not hang the loop.
+    entry into the journal. Streams that `selects` does not want are left to others; `passed_over` is told their names, each
+    once. Disk is read in threads of `executor`, so that one that hangs does not hang the loop.
     """
 
     def __init__(
@@ -78,6 +79,8 @@ class Shipping:
         joiner: Callable[[str], Joiner | None] = lambda _stream: None,
         recogniser: Recogniser | None = None,
         files: FollowedFiles | None = None,
+        selects: Callable[[str], bool] = lambda _stream: True,
+        passed_over: Callable[[str], None] = lambda _stream: None,
     ) -> None:
         self.sink = sink
         self.delivery = Delivery(
@@ -104,7 +107,10 @@ class Shipping:
             line_bytes=self._limits.line_bytes,
             joiner=joiner,
             files=files,
+            selects=selects,
         )
+        self._passed_over = passed_over
+        self._known_to_others: set[str] = set()
         self._draft = Draft(
             sink,
             resource,
@@ -227,6 +233,9 @@ class Shipping:
         except OSError as error:
             self._cannot_list(error)
             return False
+        for stream in self._intake.passed_over - self._known_to_others:
+            self._known_to_others.add(stream)
+            self._passed_over(stream)
         found = False
         for feed, read in blocks:
             if self._retiring:

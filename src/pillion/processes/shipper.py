@@ -17,9 +17,14 @@ from pillion.base.control import Control
 from pillion.base.control_handlers import Handlers
 from pillion.base.process import freeze_collector, run_process
 from pillion.base.tasks import RootTasks
+from pillion.keeper.streams import SPANS
 from pillion.logs.waker import Waker
 from pillion.model.place import Place, read_place
-from pillion.processes.shipper_parts import build_shippings, read_settings
+from pillion.processes.shipper_parts import (
+    build_shippings,
+    build_trace_shipping,
+    read_settings,
+)
 from pillion.processes.shipper_stats import shipping_stats
 
 if TYPE_CHECKING:
@@ -68,8 +73,13 @@ class Shipper:
         self._control = Control(place, handlers, stats=self._stats)
         self._waker = Waker()
         self._executor = ThreadPoolExecutor(_THREADS, thread_name_prefix="disk")
+        settings = read_settings(place)
         self._shippings: list[Shipping] = build_shippings(
-            place, read_settings(place), self._waker, self._executor, self._tell
+            place, settings, self._waker, self._executor, self._tell, self._stream_found
+        )
+        # Begun when the first span is there: most instances have none, and what does not run costs nothing.
+        self._traces = build_trace_shipping(
+            place, settings, self._waker, self._executor, self._tell
         )
 
     async def run(self) -> int:
@@ -93,8 +103,17 @@ class Shipper:
             return
         self._shipping = True
         for shipping in self._shippings:
-            name = shipping.sink.name
-            self._tasks.start(f"ship to {name}", self._ship(shipping), may_end=True)
+            self._start(shipping)
+
+    def _start(self, shipping: Shipping) -> None:
+        self._tasks.start(f"ship to {shipping.sink.name}", self._ship(shipping), may_end=True)
+
+    def _stream_found(self, stream: str) -> None:
+        traces = self._traces
+        if stream == SPANS and traces is not None and traces not in self._shippings:
+            # Also while we end: what a short run has left is flushed with the rest.
+            self._shippings.append(traces)
+            self._start(traces)
 
     async def _ship(self, shipping: Shipping) -> None:
         await self._own_positions(shipping)
@@ -155,10 +174,22 @@ class Shipper:
     async def _flush_and_end(self, grace_s: float) -> None:
         try:
             if self._shipping:
-                # Also what has not begun yet: a shipper that has just been restarted has the most to flush.
-                await asyncio.gather(*(one.stop(grace_s) for one in self._shippings))
+                await self._flush(grace_s)
         finally:
             self._finish(0)
+
+    async def _flush(self, grace_s: float) -> None:
+        """Stop every shipping, within `grace_s` seconds; also one that begins meanwhile.
+
+        And what has not begun yet: a shipper that has just been restarted has the most to flush.
+        """
+        now_s = asyncio.get_running_loop().time
+        deadline_s = now_s() + grace_s
+        stopped: list[Shipping] = []
+        while left := [one for one in self._shippings if one not in stopped]:
+            stopped += left
+            left_s = max(0.1, deadline_s - now_s())
+            await asyncio.gather(*(one.stop(left_s) for one in left))
 
     def _lost(self) -> None:
         # The keeper is gone: ship what is there, and end before anybody has to end us.

@@ -9,15 +9,17 @@ from typing import TYPE_CHECKING
 from pillion import __version__
 from pillion.errors import PillionError
 from pillion.keeper.places import SETTINGS_FILE
+from pillion.keeper.streams import SPANS
 from pillion.logs.followed import FollowedFiles
 from pillion.logs.multiline import Joiner
 from pillion.logs.otlp import OtlpSink
+from pillion.logs.otlp_traces import TraceSink
 from pillion.logs.positions import Positions
 from pillion.logs.recognise import Recogniser
 from pillion.logs.rotating import FileSink, RotatingFile
 from pillion.logs.runs import run_info
 from pillion.logs.shipping import Limits, Shipping
-from pillion.processes.shipper_post import receiver
+from pillion.processes.shipper_post import TRACES_PATH, receiver
 from pillion.settings import Settings, SettingsError, from_json
 
 if TYPE_CHECKING:
@@ -47,20 +49,19 @@ def read_settings(place: Place) -> Settings:
 
 
 def build_shippings(
-    place: Place, settings: Settings, waker: Waker, executor: Executor, tell: Tell
+    place: Place,
+    settings: Settings,
+    waker: Waker,
+    executor: Executor,
+    tell: Tell,
+    passed_over: Callable[[str], None],
 ) -> list[Shipping]:
-    """Return one shipping for each sink that the settings name; none when they name none.
+    """Return one shipping for each sink that the settings name for log records; none when they name none.
 
-    Raises `PillionError` when a header's file cannot be read.
+    `passed_over` is told of streams that hold none. Raises `PillionError` when a header's file cannot be read.
     """
-    logs, batch = settings.logs, settings.telemetry.batch
+    logs = settings.logs
     parse = logs.parse
-    limits = Limits(
-        batch_bytes=batch.size_bytes,
-        batch_records=batch.records,
-        wait_s=batch.wait_s,
-        line_bytes=logs.line_cap_bytes,
-    )
 
     def followed() -> FollowedFiles | None:
         if not logs.files:
@@ -83,13 +84,58 @@ def build_shippings(
             resource=_resources(place, settings),
             tell=tell,
             age_limit_s=logs.spool.age_s,
-            limits=limits,
+            limits=_limits(settings),
             joiner=lambda stream: _joiner(settings) if stream in _JOINED_STREAMS else None,
             recogniser=Recogniser(json=parse.json, level=parse.level, time=parse.time),
             files=followed(),
+            selects=lambda stream: stream != SPANS,
+            passed_over=passed_over,
         )
         for sink in _sinks(settings, executor)
     ]
+
+
+def build_trace_shipping(
+    place: Place, settings: Settings, waker: Waker, executor: Executor, tell: Tell
+) -> Shipping | None:
+    """Return the shipping of spans, None without an OTLP receiver. Raises `PillionError` like `build_shippings`."""
+    telemetry = settings.telemetry
+    if telemetry.otlp is None:
+        return None
+    target = receiver(
+        telemetry.otlp, TRACES_PATH, ca_file=telemetry.ca_file, timeout_s=telemetry.timeout_s
+    )
+    sink = TraceSink(
+        target.post,
+        json=telemetry.protocol == "http/json",
+        gzip=telemetry.compression == "gzip",
+        headers=_headers(telemetry.headers),
+        timeout_s=telemetry.timeout_s,
+        close=target.close,
+    )
+    return Shipping(
+        sink,
+        Positions(place.state_dir, sink.name),
+        state_dir=place.state_dir,
+        run=place.run,
+        waker=waker,
+        executor=executor,
+        resource=_resources(place, settings),
+        tell=tell,
+        age_limit_s=settings.logs.spool.age_s,
+        limits=_limits(settings),
+        selects=lambda stream: stream == SPANS,
+    )
+
+
+def _limits(settings: Settings) -> Limits:
+    batch = settings.telemetry.batch
+    return Limits(
+        batch_bytes=batch.size_bytes,
+        batch_records=batch.records,
+        wait_s=batch.wait_s,
+        line_bytes=settings.logs.line_cap_bytes,
+    )
 
 
 def _sinks(settings: Settings, executor: Executor) -> list[Sink]:

@@ -13,16 +13,17 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 LOGS_PATH = "/v1/logs"
+TRACES_PATH = "/v1/traces"
 # What is read of an answer: a status message, or a partial success.
 _ANSWER_BYTES = 64 * 1024
 _CONNECTIONS = 8
 
 
 class Receiver:
-    """Posts to `<url>/v1/logs`; make it inside the running loop."""
+    """Posts to `path` under `url`; make it inside the running loop."""
 
-    def __init__(self, url: str, client: Client) -> None:
-        self._url = url.rstrip("/") + LOGS_PATH
+    def __init__(self, url: str, path: str, client: Client) -> None:
+        self._url = url.rstrip("/") + path
         self._client = client
 
     async def post(self, body: bytes, headers: Mapping[str, str]) -> Answer:
@@ -47,8 +48,8 @@ class Receiver:
         await self._client.close()
 
 
-def receiver(url: str, *, ca_file: str | None, timeout_s: float) -> Receiver:
-    """Return the receiver at `url`, an http or https URL without `/v1/logs`.
+def receiver(url: str, path: str = LOGS_PATH, *, ca_file: str | None, timeout_s: float) -> Receiver:
+    """Return the receiver at `url`, an http or https URL without `path`.
 
     `timeout_s` bounds a request. Raises `PillionError` when the certificates of `ca_file` cannot be read.
     """
@@ -67,7 +68,7 @@ def receiver(url: str, *, ca_file: str | None, timeout_s: float) -> Receiver:
         max_connections=_CONNECTIONS,
         max_idle=_CONNECTIONS,
     )
-    return Receiver(url, Client(limits, context=context))
+    return Receiver(url, path, Client(limits, context=context))
 
 
 def _header(value: bytes | None) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pillion.logs.otlp_traces import TraceSink
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -32,6 +34,9 @@ def shipping_stats(shippings: Sequence[Shipping], tasks: RootTasks) -> Stats:
     for name, count in counted.items():
         if shippings:
             stats[name] = {"sink": {one.sink.name: count(one) for one in shippings}}
+    unreadable = [one.sink.unreadable for one in shippings if isinstance(one.sink, TraceSink)]
+    if unreadable:
+        stats["spans_unreadable_total"] = sum(unreadable)
     lost: dict[str, float] = {}
     lag: dict[str, float] = {}
     for one in shippings:
