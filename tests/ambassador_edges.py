@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import uvloop
 
@@ -62,7 +62,7 @@ class Edge:
         )
         self.listener.resume()
 
-    async def __aenter__(self) -> Edge:
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:

@@ -7,6 +7,7 @@ sweep for all tunnels of one idle time sees which have been silent, and there is
 
 import asyncio
 from collections.abc import Callable
+from time import monotonic
 from typing import cast
 
 import msgspec
@@ -30,7 +31,7 @@ _SWEPT_IN_A_ROW = 500
 
 class RelayEnd(msgspec.Struct, frozen=True):
     """How a tunnel ended. `why`: `eof` (both sides in order), `reset` (one was lost: `side` says which, "a" or "b"), `idle`
-    (silent for too long), `cut` (we were told to). `first_b_s` is the loop's time of b's first byte, -1.0 for none.
+    (silent for too long), `cut` (we were told to). `first_b_s` is the monotonic time of b's first byte, -1.0 for none.
     """
 
     bytes_ab: int
@@ -43,8 +44,9 @@ class RelayEnd(msgspec.Struct, frozen=True):
 class Relay:
     """Joins two connected transports, whose protocols it replaces, until both are over; then calls `ended` once.
 
-    `first_a` are bytes that were already read from a (they go to b), `first_b` the other way. With `idle_s` (0: never) a
-    tunnel without a byte in either direction is cut after at least that and at most 1.25 times that.
+    `first_a` are bytes that were already read from a (they go to b), `finished_a` says that a's end of file was, too;
+    `first_b` and `finished_b` the other way. With `idle_s` (0: never) a tunnel without a byte in either direction is cut
+    after at least that and at most 1.25 times that.
 
     An end of file of one side is passed on as a half-close where the transport can (TCP, Unix), and the other direction goes on.
     TLS on uvloop cannot: after an end of file from or to a TLS side what is under way is flushed and both are closed.
@@ -61,7 +63,6 @@ class Relay:
         "pending",
         "quiet",
         "side",
-        "time",
         "why",
     )
 
@@ -72,13 +73,14 @@ class Relay:
         *,
         first_a: bytes = b"",
         first_b: bytes = b"",
+        finished_a: bool = False,
+        finished_b: bool = False,
         idle_s: float,
         ended: Callable[[RelayEnd], None],
         tunnels: "Tunnels",
     ) -> None:
         self._ended: Callable[[RelayEnd], None] | None = ended
         self._tunnels = tunnels
-        self.time = tunnels.time
         self.idle_s = idle_s
         self.quiet = 0
         """Sweeps since the last byte."""
@@ -94,15 +96,18 @@ class Relay:
         tunnels.joined(self)
         self._a.join()
         self._b.join()
-        if first_a:
-            self._a.data_received(first_a)
-        if first_b:
-            self._b.data_received(first_b)
+        for side, first in ((self._a, first_a), (self._b, first_b)):
+            if first and not side.other.transport.is_closing():
+                side.data_received(first)
+        if finished_a:
+            self._a.eof_received()
+        if finished_b:
+            self._b.eof_received()
         for side in (self._a, self._b):
             if side.transport.is_closing():
                 # It is over already, and its protocol of before may have been told instead of us.
                 tunnels.soon(side.connection_lost, None)
-            elif not side.held:
+            elif not side.held and not side.finished:
                 side.transport.resume_reading()
 
     @property
@@ -221,7 +226,7 @@ class _Side:
         if relay.closing:
             return  # the other one takes no more
         if not self.count:
-            self.first_s = relay.time()
+            self.first_s = monotonic()
         self.count += len(data)
         relay.quiet = 0
         self.other.transport.write(data)
@@ -266,6 +271,39 @@ class _Side:
             self.transport.abort()
 
 
+class Held(asyncio.Protocol):
+    """A connection whose tunnel is not there yet: what it says first is kept and no more is read.
+
+    The end of file is kept, too, and the connection stays open: give `first`, `finished` to the Relay. uvloop begins to
+    read after `connection_made`, whatever that says, so that the first read (256 KiB at most) always has to be kept.
+    """
+
+    def __init__(self) -> None:
+        self.first = b""
+        self.finished = False
+        self.lost = False
+        self.transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take the transport."""
+        self.transport = cast("asyncio.Transport", transport)
+
+    def data_received(self, data: bytes) -> None:
+        """Keep it, and leave the rest in the kernel."""
+        self.first += data
+        if self.transport is not None:
+            self.transport.pause_reading()
+
+    def eof_received(self) -> bool:
+        """Keep that, and the other direction open."""
+        self.finished = True
+        return self.transport is not None and self.transport.can_write_eof()
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's name
+        """Keep that, too."""
+        self.lost = True
+
+
 class Tunnels:
     """All tunnels of a worker: their number, their silence, and their end when the worker drains. Made inside a running loop."""
 
@@ -281,7 +319,6 @@ class Tunnels:
         self.idle = 0
         """How many ended by their idle time."""
         self.was_cut = 0
-        self.time = self._loop.time
         self.soon = self._loop.call_soon
 
     def __len__(self) -> int:
