@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from .breaker import Breaker
+    from .pool import Pool
     from .snapshot import EndpointSpec
 
 MOST_WEIGHT: Final = 65_535
@@ -43,7 +44,7 @@ class Endpoint:
         self.breaker = breaker
         self.active = 0
         self.born_s = born_s
-        self.pool: object | None = None
+        self.pool: Pool | None = None
         self.requests = 0
         self.failures = 0
         # The rest is for the tier that the endpoint is in.

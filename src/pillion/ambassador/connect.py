@@ -1,0 +1,147 @@
+"""CONNECT, and what lies outside: tunnels that the proxy opens, and upstreams that only a request names."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from pillion.settings.upstreams import Upstream
+
+from .answers import OwnAnswer
+from .connector import ConnectFailed
+from .dial import dial
+from .endpoints import EndpointGroup
+from .exchange import TUNNEL
+from .live import Lasting, LiveUpstream
+from .snapshot import EndpointSpec
+from .tunnel import Held
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from .endpoints import Endpoint
+    from .exchange import Exchange
+    from .hub import Hub
+    from .tls import TlsClient
+
+OUTSIDE = "egress"
+"""The name of all upstreams that only a request names, in log and metrics."""
+_MOST_OUTSIDE = 512
+_ESTABLISHED = b"HTTP/1.1 200 Connection established\r\n\r\n"
+
+
+class Tunneller:
+    """Opens tunnels for the proxy, and keeps the last hosts that were asked for outside, each with breaker and connections."""
+
+    def __init__(self, hub: Hub) -> None:
+        self._hub = hub
+        self._outside: OrderedDict[tuple[str, int, bool], LiveUpstream] = OrderedDict()
+        self._tls: TlsClient | None = None
+
+    def outside(self, host: str, port: int, *, secure: bool) -> LiveUpstream:
+        """The upstream that is `host:port` and nothing else, with the defaults of an upstream."""
+        key = (host.lower(), port, secure)
+        found = self._outside.get(key)
+        if found is not None:
+            self._outside.move_to_end(key)
+            return found
+        settings = Upstream()
+        group = EndpointGroup(settings, "", self._hub.random, _nobody)
+        spec = EndpointSpec(id=host, address=host, port=port, tls=secure, host=host)
+        now = monotonic()
+        group.update((spec,), settings, now)
+        lasting = Lasting(group, settings.retry)
+        lasting.configure(settings.limit, settings.retry, now)
+        upstream = LiveUpstream(OUTSIDE, settings, lasting, self._client() if secure else None, "")
+        self._outside[key] = upstream
+        if len(self._outside) > _MOST_OUTSIDE:
+            self._forget()
+        return upstream
+
+    def open(self, exchange: Exchange) -> None:
+        """Connect for a CONNECT; the exchange becomes a tunnel, or is answered why not."""
+        exchange.state = TUNNEL
+        self._hub.tasks.start("connect tunnel", self._open(exchange), may_end=True)
+
+    async def _open(self, exchange: Exchange) -> None:
+        upstream = exchange.upstream
+        assert upstream is not None
+        why: OwnAnswer | None = None
+        tried: list[Endpoint] = []
+        for _ in range(1 + upstream.retry.attempts):
+            now = monotonic()
+            endpoint = upstream.group.pick(now, None, tried)
+            if endpoint is None:
+                why = why or _nowhere(upstream, now)
+                break
+            tried.append(endpoint)
+            exchange.attempts += 1
+            exchange.tried = tried
+            token = endpoint.breaker.begin(now)
+            try:
+                transport, held = await dial(
+                    self._hub.connector,
+                    endpoint.spec,
+                    Held,
+                    timeout_s=upstream.timeouts.connect_s,
+                    tls=None,
+                    server_name="",
+                    proxy_header=exchange.way.proxy_header(exchange),
+                )
+            except ConnectFailed as error:
+                endpoint.failures += 1
+                endpoint.breaker.end(token, not upstream.is_fault("connect", 0), monotonic())
+                why = OwnAnswer(error.reason, str(error))
+                continue
+            endpoint.breaker.end(token, True, monotonic())
+            exchange.connect_s = monotonic() - now
+            self._join(exchange, transport, held)
+            return
+        if why is None or exchange.client.transport is None:
+            exchange.tunnel_failed()
+        else:
+            exchange.answer_own(why)
+
+    def _join(self, exchange: Exchange, transport: asyncio.Transport, held: Held) -> None:
+        client = exchange.client
+        if client.transport is None:
+            transport.abort()
+            exchange.tunnel_failed()
+            return
+        exchange.status = 200
+        exchange.first_s = monotonic() - exchange.began_s
+        client.write(_ESTABLISHED)
+        client.parser.tunnel()
+        exchange.become_tunnel(transport, held.first, client.parser.take_rest())
+
+    def _client(self) -> TlsClient:
+        if self._tls is None:
+            from .tls import TlsClient
+
+            self._tls = TlsClient()
+        return self._tls
+
+    def _forget(self) -> None:
+        """Forget the host that was asked for the longest time ago and is not in use."""
+        for key, upstream in self._outside.items():
+            (endpoint,) = upstream.group.endpoints
+            if not endpoint.active:
+                if endpoint.pool is not None:
+                    endpoint.pool.close()
+                del self._outside[key]
+                return
+
+
+def _nobody(endpoint: Endpoint, old: str, new: str, why: str) -> None:
+    """Breakers outside are not told of: their names are the world's."""
+
+
+def _nowhere(upstream: LiveUpstream, now: float) -> OwnAnswer:
+    if not upstream.group.endpoints:
+        return OwnAnswer("no-endpoint", f"cannot reach {upstream.name}: {upstream.why_empty}")
+    return OwnAnswer(
+        "circuit-open",
+        f"cannot call {upstream.name}: the circuit is open after failures of its endpoints",
+        retry_after_s=upstream.group.retry_after(now),
+    )

@@ -1,0 +1,894 @@
+# cython: annotation_typing=False, auto_pickle=False
+"""One request from its head to its last byte: routed, limited, tried, tried again, answered, and told of once.
+
+    QUEUED      waits for a place (`limit.concurrency`)         DELAYED   waits before a try: back-off, or a fault
+    CONNECTING  waits for a connection                          SENT      waits for the head of the answer
+    ANSWERING   the answer is passed on                         TUNNEL    an accepted upgrade: bytes both ways
+    DONE        over
+
+Retry(breaker(timeout(call))): each try asks the breaker of its endpoint and has its own time; what goes round it is the total time. Nothing
+is tried again after the client has received a byte. There is no task and no timer per request: callbacks of the two
+connections move it on, and the hub's sweep looks at its deadline.
+"""
+
+from time import monotonic
+from typing import TYPE_CHECKING
+from zlib import crc32
+
+from pillion.http.codec.encode import encode_fields
+from pillion.http.codec.events import CHUNKED, CodecError
+from pillion.settings.policies import Retry, Timeouts
+
+from .answers import OwnAnswer, encode
+from .facts import Facts
+from .fields import trailer_fields, upgrade_of
+from .retry import Failure, RetryPolicy
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable
+
+    from pillion.http.codec.events import End, RequestHead, ResponseHead
+
+    from .concurrency import Ticket
+    from .endpoints import Endpoint
+    from .inward import Inward
+    from .live import LiveRoute, LiveUpstream
+    from .outward import Outward
+    from .trace import Trace
+
+QUEUED, DELAYED, CONNECTING, SENT, ANSWERING, TUNNEL, DONE = range(7)
+
+REPLAY_BYTES = 65536
+"""Of a request's body kept for another try; with more there is none."""
+_WHOLE_BYTES = 16384  # a write of its own is cheaper than a copy above it
+_MOST_INFORMATIONAL = 16
+_NEVER = 1e18
+# RFC 9110 section 9.2.2.
+_IDEMPOTENT = frozenset(("GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"))
+_WITH_BODY = frozenset(("POST", "PUT", "PATCH"))
+# A request that must not be repeated does not go out on a connection that its server may be about to close.
+_FRESH_S = 1.0
+_NO_TIMEOUTS = Timeouts()
+_NO_RETRY = RetryPolicy(Retry(attempts=0))
+_status_lines: dict[tuple[int, bytes], bytes] = {}
+_MOST_LINES = 256
+
+
+class Exchange:
+    """Made by `Inward` for each request, which then calls `begin`."""
+
+    __slots__ = (
+        "answered",
+        "attempts",
+        "began_s",
+        "bytes_in",
+        "bytes_out",
+        "chunked",
+        "client",
+        "close_after",
+        "complete",
+        "conn",
+        "connect_s",
+        "deadline_s",
+        "door",
+        "endpoint",
+        "first_s",
+        "framing",
+        "hash_key",
+        "head",
+        "head_only",
+        "host",
+        "hub",
+        "informational",
+        "kept_body",
+        "kept_bytes",
+        "last_s",
+        "note",
+        "out",
+        "path",
+        "placed",
+        "query",
+        "reason",
+        "replayable",
+        "retry",
+        "route",
+        "sent_any",
+        "state",
+        "status",
+        "target",
+        "ticket",
+        "timeouts",
+        "timer",
+        "token",
+        "total_at_s",
+        "trace",
+        "trailer_block",
+        "tried",
+        "try_at_s",
+        "upstream",
+        "way",
+    )
+
+    def __init__(self, client: "Inward", head: "RequestHead") -> None:
+        self.client = client
+        self.door = client.door
+        self.hub = client.hub
+        self.way = client.door.way
+        self.head = head
+        self.state = DELAYED
+        self.complete = False
+        """Whether the request has been received to its end."""
+        self.path = ""
+        self.query = ""
+        self.host = ""
+        self.target = ""
+        self.route: LiveRoute | None = None
+        self.upstream: LiveUpstream | None = None
+        self.timeouts: Timeouts = _NO_TIMEOUTS
+        self.retry: RetryPolicy = _NO_RETRY
+        self.endpoint: Endpoint | None = None
+        self.conn: Outward | None = None
+        self.token = 0
+        self.tried: list[Endpoint] = []
+        self.attempts = 0
+        self.hash_key: int | None = None
+        self.trace: Trace | None = None
+        self.kept_body: list[bytes] = []
+        self.kept_bytes = 0
+        self.trailer_block = b""
+        self.replayable = True
+        self.sent_any = False
+        """Whether a byte of this try may have reached the endpoint."""
+        self.framing = 0
+        self.out: list[bytes] = []
+        self.answered = False
+        self.chunked = False
+        self.head_only = False
+        self.close_after = False
+        self.informational = 0
+        self.ticket: Ticket | None = None
+        self.placed = False
+        """Whether it has one of the upstream's places."""
+        self.timer: asyncio.TimerHandle | None = None
+        self.status = 0
+        self.reason = ""
+        self.note = ""
+        self.bytes_in = 0
+        self.bytes_out = 0
+        self.began_s = 0.0
+        self.connect_s = -1.0
+        self.first_s = -1.0
+        self.last_s = 0.0
+        self.deadline_s = _NEVER
+        self.total_at_s = _NEVER
+        self.try_at_s = _NEVER
+
+    # The way in.
+
+    def begin(self) -> None:
+        """Decide where it goes, and send it there; or answer it."""
+        now = monotonic()
+        self.began_s = self.last_s = now
+        hub = self.hub
+        self.trace = hub.begin_trace(self.head.headers)
+        hub.began(self)
+        refusal = self.way.resolve(self, now)
+        if refusal is not None:
+            self.answer_own(refusal)
+            return
+        if self.state >= TUNNEL:  # a CONNECT: others carry it from here
+            return
+        upstream = self.upstream
+        assert upstream is not None
+        timeouts = self.timeouts
+        if timeouts.total_s:
+            self.total_at_s = now + timeouts.total_s
+        gate = upstream.gate
+        if gate is not None:
+            self.placed = gate.enter()
+        if gate is not None and not self.placed:
+            self.ticket = gate.wait(self._entered)
+            if self.ticket is None:
+                self._own("overloaded", f"cannot take more for {upstream.name}: its queue is full")
+                return
+            self.state = QUEUED
+            self.try_at_s = now + upstream.queue_timeout_s
+            self._arm()
+            return
+        self._admitted(now)
+
+    def _entered(self) -> None:
+        """A place has become free; we have it."""
+        self.ticket = None
+        self.placed = True
+        self.try_at_s = _NEVER
+        self._admitted(monotonic())
+
+    def _admitted(self, now: float) -> None:
+        upstream = self.upstream
+        assert upstream is not None
+        self.state = CONNECTING
+        upstream.lasting.requests += 1
+        upstream.budget.request(now)
+        if upstream.hash_kind:
+            self.hash_key = self._hashed(upstream.hash_kind, upstream.hash_name)
+        fault = self.route.fault if self.route is not None else None
+        if fault is None:
+            fault = upstream.fault
+        if fault is not None:
+            delay_s, abort = self.hub.decide_fault(fault, self.head.headers)
+            if delay_s:
+                self._later(delay_s, self._after_fault, abort)
+                return
+            if abort:
+                self._after_fault(abort)
+                return
+        self._try(now)
+
+    def _after_fault(self, abort: int) -> None:
+        self.timer = None
+        if abort:
+            self.answer_own(
+                OwnAnswer("fault-injected", "a fault was injected here, as the settings say", abort)
+            )
+        else:
+            self._try(monotonic())
+
+    def _hashed(self, kind: str, name: bytes) -> int:
+        if kind == "address":
+            return crc32(self.client.peer.address.encode())
+        headers = self.head.headers
+        if kind == "header":
+            return crc32(headers.get(name) or b"")
+        for one in headers.get_all(b"cookie"):
+            for pair in one.split(b";"):
+                key, _, value = pair.strip().partition(b"=")
+                if key == name:
+                    return crc32(value)
+        return 0
+
+    # Tries.
+
+    def _try(self, now: float) -> None:
+        upstream = self.upstream
+        assert upstream is not None
+        group = upstream.group
+        endpoint = group.pick(now, self.hash_key, self.tried)
+        if endpoint is None:
+            self._nowhere(now)
+            return
+        self.attempts += 1
+        self.endpoint = endpoint
+        self.tried.append(endpoint)
+        endpoint.active += 1
+        endpoint.requests += 1
+        self.token = endpoint.breaker.begin(now)
+        self.sent_any = False
+        self.state = CONNECTING
+        self.try_at_s = now + self.timeouts.try_s if self.timeouts.try_s else _NEVER
+        pool = endpoint.pool
+        if pool is None:
+            pool = upstream.pool_for(endpoint)
+        careful = self.head.method not in _IDEMPOTENT
+        conn = pool.take(now, _FRESH_S if careful else _NEVER)
+        if conn is not None:
+            self._send(conn, now)
+            return
+        if upstream.most_connections and pool.opened >= upstream.most_connections:
+            self._verdict(now, None)
+            self._own(
+                "overloaded",
+                f"cannot open more than {upstream.most_connections} connections to {endpoint.key}",
+            )
+            return
+        self._arm()
+        self.hub.connect(self, upstream, endpoint, pool)
+
+    def _nowhere(self, now: float) -> None:
+        upstream = self.upstream
+        assert upstream is not None
+        group = upstream.group
+        if not group.endpoints:
+            self._own("no-endpoint", f"cannot reach {upstream.name}: {upstream.why_empty}")
+            return
+        upstream.lasting.rejected += 1
+        self.answer_own(
+            OwnAnswer(
+                "circuit-open",
+                f"cannot call {upstream.name}: the circuit is open after failures of its endpoints",
+                retry_after_s=group.retry_after(now),
+            )
+        )
+
+    def connected(self, conn: "Outward", attempt: int) -> None:
+        """The hub has connected for our try number `attempt`; when that is over, the connection goes to the pool."""
+        now = monotonic()
+        if self.state != CONNECTING or attempt != self.attempts:
+            conn.release_unused(now)
+            return
+        if self.connect_s < 0:
+            self.connect_s = conn.connect_s
+        self._send(conn, now)
+
+    def not_connected(self, attempt: int, reason: str, detail: str) -> None:
+        """The hub could not connect for our try number `attempt`."""
+        if self.state == CONNECTING and attempt == self.attempts:
+            self._failed("connect", 0, reason, detail, None)
+
+    def _send(self, conn: "Outward", now: float) -> None:
+        try:
+            data = self.way.request_head(self, conn)
+        except CodecError as error:
+            conn.release_unused(now)
+            self.answer_own(OwnAnswer("bad-request", error.reason, error.status))
+            return
+        self.conn = conn
+        conn.exchange = self
+        self.state = SENT
+        self.sent_any = True
+        head = self.head
+        conn.parser.expect(
+            head.method, upgrade=head.upgrade is not None and upgrade_of(head) is not None
+        )
+        length = head.length
+        if length > 0:
+            framing = b"content-length: %d\r\n\r\n" % length
+        elif length == CHUNKED:
+            framing = b"transfer-encoding: chunked\r\n\r\n"
+        elif head.method in _WITH_BODY or head.headers.get(b"content-length") is not None:
+            framing = b"content-length: 0\r\n\r\n"
+        else:
+            framing = b"\r\n"
+        self.framing = length
+        data += framing
+        if self.kept_body:
+            body = b"".join(self.kept_body)
+            data += body if length > 0 else b"%x\r\n%b\r\n" % (len(body), body)
+        if self.complete and length == CHUNKED:
+            data += self._last_chunk()
+        conn.write(data)
+        if not self.complete:
+            if conn.write_paused:
+                self.client.hold_body()
+            else:
+                self.client.go_on_body()
+        self._arm()
+
+    def _last_chunk(self) -> bytes:
+        return b"0\r\n%b\r\n" % self.trailer_block
+
+    def _failed(
+        self, kind: str, status: int, reason: str, detail: str, retry_after_s: "float | None"
+    ) -> None:
+        """This try has failed: try again, or say so. `status` is that of an answer that counts as a failure, else 0."""
+        now = monotonic()
+        upstream, endpoint = self.upstream, self.endpoint
+        assert upstream is not None
+        assert endpoint is not None
+        sent = self.sent_any
+        self._verdict(now, upstream.is_fault(kind, status))
+        conn, self.conn = self.conn, None
+        if conn is not None:
+            conn.abort()
+        if self.answered:
+            self._truncate(reason)
+            return
+        idempotent = self.head.method in _IDEMPOTENT
+        if self.client.transport is not None:
+            delay_s = self.retry.delay(
+                self.attempts,
+                Failure(kind, status, sent, retry_after_s),
+                idempotent=idempotent,
+                replayable=self.replayable,
+                left_s=self.total_at_s - now,
+                budget=upstream.budget,
+                random=self.hub.random,
+                now=now,
+            )
+            if delay_s is not None:
+                upstream.lasting.retries += 1
+                if delay_s <= 0.0:
+                    self._try(now)
+                else:
+                    self.state = DELAYED
+                    self.try_at_s = _NEVER
+                    self._arm()
+                    self._later(delay_s, self._try_again)
+                return
+        if sent and not idempotent and kind != "status":
+            # It may have been executed, or not: nobody here can know.
+            self.note = "unknown-outcome"
+        self._own(reason, detail)
+
+    def _try_again(self) -> None:
+        self.timer = None
+        self._try(monotonic())
+
+    def _verdict(self, now: float, failed: "bool | None") -> None:
+        """End this try for its endpoint: failed, not failed, or (None) nobody can say."""
+        endpoint = self.endpoint
+        if endpoint is None:
+            return
+        self.endpoint = None
+        endpoint.active -= 1
+        if failed is None:
+            endpoint.breaker.cancel(self.token, now)
+        else:
+            if failed:
+                endpoint.failures += 1
+            endpoint.breaker.end(self.token, not failed, now)
+
+    # The request's body, from the client.
+
+    def body(self, data: bytes) -> None:
+        """A piece of the body."""
+        self.bytes_in += len(data)
+        self.last_s = monotonic()
+        if self.replayable:
+            self.kept_bytes += len(data)
+            if self.kept_bytes > REPLAY_BYTES and (self.conn is not None or self.answered):
+                self.replayable = False
+                self.kept_body = []
+            else:
+                self.kept_body.append(data)
+        conn = self.conn
+        if conn is None:
+            if self.state == DONE:
+                return
+            # Nobody to send to yet: what is kept waits, and the rest stays with the client.
+            if self.kept_bytes >= REPLAY_BYTES:
+                self.client.hold_body()
+            return
+        if self.head.length == CHUNKED:
+            data = b"%x\r\n%b\r\n" % (len(data), data)
+        conn.write(data)
+
+    def body_end(self, end: "End") -> None:
+        """The request is complete."""
+        self.complete = True
+        if self.head.length != CHUNKED:
+            return
+        if len(end.trailers):
+            self.trailer_block = encode_fields(trailer_fields(end.trailers))
+        if self.conn is not None:
+            self.conn.write(self._last_chunk())
+
+    def body_broken(self, error: "CodecError") -> None:
+        """What the client sends is no body, or ends in the middle."""
+        now = monotonic()
+        self._drop(now, None)
+        if self.answered:
+            self._truncate("bad-request")
+            return
+        self.answer_own(OwnAnswer("bad-request", error.reason, error.status))
+
+    def hold_body(self) -> None:
+        """The endpoint takes no more for now."""
+        if not self.complete:
+            self.client.hold_body()
+
+    def go_on_body(self) -> None:
+        """It takes more."""
+        if not self.complete:
+            self.client.go_on_body()
+
+    # The answer, from the endpoint.
+
+    def answer_head(self, conn: "Outward", head: "ResponseHead") -> None:
+        """The head of an answer, or of one that comes before it."""
+        status = head.status
+        if head.informational:
+            self.informational += 1
+            if self.informational > _MOST_INFORMATIONAL:
+                self._failed(
+                    "reset", 0, "upstream-protocol", "cannot take so many interim answers", None
+                )
+            elif self.head.minor == 1:
+                self.client.write(
+                    _status_line(status, head.reason) + self.way.answer_fields(self, head) + b"\r\n"
+                )
+            return
+        now = monotonic()
+        upstream = self.upstream
+        assert upstream is not None
+        if self.retry.attempts and self.retry.is_failure(status):
+            wait_s = _retry_after(head.headers.get(b"retry-after"))
+            if self._retried(status, wait_s, now, conn):
+                return
+        self._pass_on(conn, head, now)
+
+    def _retried(
+        self,
+        status: int,
+        retry_after_s: "float | None",
+        now: float,
+        conn: "Outward",
+    ) -> bool:
+        """Whether an answer that counts as a failure is thrown away for another try."""
+        upstream = self.upstream
+        assert upstream is not None
+        delay_s = self.retry.delay(
+            self.attempts,
+            Failure("status", status, True, retry_after_s),
+            idempotent=self.head.method in _IDEMPOTENT,
+            replayable=self.replayable,
+            left_s=self.total_at_s - now,
+            budget=upstream.budget,
+            random=self.hub.random,
+            now=now,
+        )
+        if delay_s is None:
+            return False
+        self._verdict(now, upstream.is_fault("status", status))
+        upstream.lasting.retries += 1
+        self.conn = None
+        conn.abort()
+        self.state = DELAYED
+        self.try_at_s = _NEVER
+        if delay_s <= 0.0:
+            self._try(now)
+        else:
+            self._arm()
+            self._later(delay_s, self._try_again)
+        return True
+
+    def _pass_on(self, conn: "Outward", head: "ResponseHead", now: float) -> None:
+        block = self.way.answer_fields(self, head)
+        request = self.head
+        status = head.status
+        self.status = status
+        self.first_s = now - self.began_s
+        self.last_s = now
+        self.try_at_s = self.total_at_s = _NEVER
+        self.answered = True
+        self.kept_body = []
+        self.replayable = False
+        self.state = ANSWERING
+        self._arm()
+        line = _status_line(status, head.reason)
+        if head.tunnel:
+            self._upgrade(conn, line, block)
+            return
+        client = self.client
+        close = (
+            not request.keep_alive or not self.complete or self.hub.closing_answers or client.eof
+        )
+        length = head.length
+        framing = b""
+        if request.method == "HEAD" or status == 304:
+            self.head_only = True
+            stated = head.headers.get(b"content-length")
+            if stated is not None:
+                framing = b"content-length: %b\r\n" % stated
+        elif status == 204:
+            self.head_only = True
+        elif length >= 0:
+            framing = b"content-length: %d\r\n" % length
+        elif request.minor == 1:
+            self.chunked = True
+            framing = b"transfer-encoding: chunked\r\n"
+        else:
+            close = True
+        self.close_after = close
+        if close:
+            framing += b"connection: close\r\n"
+        elif request.minor == 0:
+            framing += b"connection: keep-alive\r\n"
+        self.out.append(b"%b%b%b\r\n" % (line, block, framing))
+        if client.write_paused:
+            conn.pause_reading()
+
+    def answer_data(self, data: bytes) -> None:
+        """A piece of the answer's body."""
+        self.bytes_out += len(data)
+        out = self.out
+        if self.chunked:
+            out.append(b"%x\r\n" % len(data))
+            out.append(data)
+            out.append(b"\r\n")
+        else:
+            out.append(data)
+        if len(data) > _WHOLE_BYTES:
+            self.flush()
+
+    def answer_end(self, end: "End") -> None:
+        """The answer is complete."""
+        if self.chunked:
+            if len(end.trailers):
+                self.out.append(b"0\r\n%b\r\n" % encode_fields(trailer_fields(end.trailers)))
+            else:
+                self.out.append(b"0\r\n\r\n")
+        self.flush()
+        now = monotonic()
+        conn = self.conn
+        self.conn = None
+        upstream = self.upstream
+        assert upstream is not None
+        self._verdict(now, upstream.is_fault("status", self.status))
+        if conn is not None:
+            # An answer before the end of the request: the rest would stand before the next one.
+            conn.release(now, keep=self.complete and upstream.proxy_protocol == "off")
+        self._finish(now, keep=not self.close_after and self.complete)
+
+    def flush(self) -> None:
+        """Send what has been gathered of the answer."""
+        out = self.out
+        if not out:
+            return
+        self.last_s = monotonic()
+        client = self.client
+        if client.transport is not None:
+            if len(out) == 1:
+                client.transport.write(out[0])
+            elif len(out[-1]) > _WHOLE_BYTES or len(out) > 2:
+                client.transport.writelines(out)
+            else:
+                client.transport.write(b"".join(out))
+        self.out = []
+
+    def hold_answer(self) -> None:
+        """The client takes no more for now."""
+        if self.conn is not None:
+            self.conn.pause_reading()
+
+    def go_on_answer(self) -> None:
+        """It takes more."""
+        self.last_s = monotonic()
+        if self.conn is not None:
+            self.conn.resume_reading()
+
+    def lost(self, conn: "Outward", error: "Exception | None") -> None:
+        """The connection has ended before the answer has."""
+        if self.conn is not conn:
+            return
+        why = "closed" if error is None else str(error) or type(error).__name__
+        self._failed(
+            "reset",
+            0,
+            "upstream-reset",
+            f"the connection to {conn.endpoint.key} was lost: {why}",
+            None,
+        )
+
+    def broken(self, conn: "Outward", error: "CodecError") -> None:
+        """What the endpoint sends is no answer."""
+        if self.conn is not conn:
+            return
+        if conn.eof:
+            reason, kind = "upstream-reset", "reset"
+        else:
+            reason, kind = "upstream-protocol", "reset"
+        self._failed(
+            kind, 0, reason, f"cannot read the answer of {conn.endpoint.key}: {error.reason}", None
+        )
+
+    def _upgrade(self, conn: "Outward", line: bytes, block: bytes) -> None:
+        client = self.client
+        client.write(b"%b%b\r\n" % (line, block))
+        self._verdict(monotonic(), False)
+        client.parser.tunnel()
+        first_down, first_up = conn.parser.take_rest(), client.parser.take_rest()
+        self.conn = None
+        self.become_tunnel(conn.detach(), first_down, first_up)
+
+    def become_tunnel(
+        self, transport: "asyncio.Transport | None", first_down: bytes, first_up: bytes
+    ) -> None:
+        """Bytes both ways from now on; `tunnel_ended` is called when it is over."""
+        self.state = TUNNEL
+        self.deadline_s = self.total_at_s = self.try_at_s = _NEVER
+        self.hub.tunnel(self, transport, first_down, first_up)
+
+    def tunnel_ended(self, up: int, down: int, why: str) -> None:
+        """The tunnel is over: `up` and `down` bytes went through it."""
+        self.bytes_in += up
+        self.bytes_out += down
+        if why not in ("eof", ""):
+            self.note = why
+        self.client.exchange = None
+        self._told(monotonic())
+
+    def tunnel_failed(self) -> None:
+        """The client has left while its tunnel was opened."""
+        self.note = self.note or "client-left"
+        self.client.exchange = None
+        self._told(monotonic())
+
+    # The ends.
+
+    def client_left(self) -> None:
+        """The client's connection is gone."""
+        if self.state in (DONE, TUNNEL):
+            return
+        now = monotonic()
+        upstream = self.upstream
+        if self.answered and upstream is not None:
+            self._drop(now, upstream.is_fault("status", self.status))
+        else:
+            self._drop(now, None)
+        self.note = self.note or "client-left"
+        self._told(now)
+
+    def _drop(self, now: float, failed: "bool | None") -> None:
+        """Give up what is under way for it."""
+        conn, self.conn = self.conn, None
+        if conn is not None:
+            conn.abort()
+        self._verdict(now, failed)
+
+    def expire(self, now: float) -> None:
+        """Its deadline has passed."""
+        upstream = self.upstream
+        name = upstream.name if upstream is not None else ""
+        if now >= self.total_at_s:
+            self._timed_out(
+                now, "total-timeout", f"cannot wait longer for {name}: the total time is over"
+            )
+        elif self.state == QUEUED and now >= self.try_at_s:
+            self._own("queue-timeout", f"cannot wait longer for a place at {name}")
+        elif now >= self.try_at_s:
+            self._failed(
+                "timeout",
+                0,
+                "try-timeout" if self.state == SENT else "connect-timeout",
+                f"no answer from {name} in time",
+                None,
+            )
+        elif self.state == ANSWERING or not self.complete:
+            idle_s = self.timeouts.idle_s
+            held = self.client.write_paused
+            if idle_s and not held and now - self.last_s >= idle_s:
+                self._timed_out(now, "idle-timeout", f"nothing came for {idle_s:g} s")
+                return
+            self._arm()
+        else:
+            self._arm()
+
+    def _timed_out(self, now: float, reason: str, detail: str) -> None:
+        if self.sent_any and not self.answered and self.head.method not in _IDEMPOTENT:
+            self.note = "unknown-outcome"
+        upstream = self.upstream
+        fault = (
+            upstream is not None and self.endpoint is not None and upstream.is_fault("timeout", 0)
+        )
+        waits_for_client = (
+            not self.complete and not self.client.body_held and reason == "idle-timeout"
+        )
+        self._drop(now, None if waits_for_client else fault)
+        if self.answered:
+            self._truncate(reason)
+        elif waits_for_client:
+            self.answer_own(
+                OwnAnswer("bad-request", "cannot wait longer for the request's body", 408)
+            )
+        else:
+            self._own(reason, detail)
+
+    def _truncate(self, reason: str) -> None:
+        """The client has a part of an answer: it must see that there is no more."""
+        self.reason = reason
+        self.note = "truncated"
+        self.out = []
+        client = self.client
+        client.exchange = None
+        client.abort()
+        self._told(monotonic())
+
+    def _own(self, reason: str, detail: str) -> None:
+        self.answer_own(OwnAnswer(reason, detail))
+
+    def answer_own(self, answer: OwnAnswer) -> None:
+        """Answer it ourselves."""
+        now = monotonic()
+        self.reason = answer.reason
+        self.status = answer.code
+        self.first_s = now - self.began_s
+        self._drop(now, None)
+        close = (
+            not self.head.keep_alive
+            or not self.complete
+            or self.hub.closing_answers
+            or self.client.eof
+            or self.head.method == "CONNECT"
+        )
+        data = encode(answer, self.head.method, self.hub.date_line, close=close)
+        if not close and self.head.minor == 0:
+            data = data.replace(b"\r\n\r\n", b"\r\nconnection: keep-alive\r\n\r\n", 1)
+        if answer.body is not None:
+            self.bytes_out = len(answer.body)
+        self.client.write(data)
+        self._finish(now, keep=not close)
+
+    def _finish(self, now: float, *, keep: bool) -> None:
+        client = self.client
+        self._told(now)
+        if client.exchange is self:
+            client.done(keep=keep)
+
+    def _told(self, now: float) -> None:
+        """It is over: give back what it has, and tell of it."""
+        if self.state == DONE:
+            return
+        self.state = DONE
+        self.deadline_s = _NEVER
+        if self.timer is not None:
+            self.timer.cancel()
+            self.timer = None
+        upstream = self.upstream
+        if upstream is not None and upstream.gate is not None:
+            if self.placed:
+                self.placed = False
+                upstream.gate.leave()
+            elif self.ticket is not None:
+                upstream.gate.cancel(self.ticket)
+                self.ticket = None
+        self.hub.ended(self, self._facts(now))
+
+    def _facts(self, now: float) -> Facts:
+        way = self.way
+        facts = Facts(way.direction, way.listener)
+        head = self.head
+        trace = self.trace
+        facts.time_ns = self.hub.wall_ns(self.began_s)
+        facts.route = self.route.name if self.route is not None else ""
+        upstream = self.upstream
+        if upstream is not None:
+            facts.upstream = upstream.name
+        if self.tried:
+            facts.endpoint = self.tried[-1].key
+        facts.method = head.method
+        facts.host = self.host
+        facts.path = self.path
+        facts.query = self.query
+        facts.version = "1.1" if head.minor else "1.0"
+        facts.status = self.status
+        facts.reason = self.reason
+        facts.note = self.note
+        facts.attempts = self.attempts
+        facts.connect_s = self.connect_s
+        facts.first_s = self.first_s
+        facts.total_s = now - self.began_s
+        facts.bytes_in = self.bytes_in
+        facts.bytes_out = self.bytes_out
+        facts.peer = self.client.peer.address
+        if trace is not None:
+            facts.trace_id = trace.trace_id
+            facts.span_id = trace.span_id
+            facts.parent_id = trace.parent_id
+            facts.sampled = trace.sampled
+        return facts
+
+    # Time.
+
+    def _later(self, delay_s: float, callback: "Callable[..., None]", *arguments: object) -> None:
+        self.timer = self.hub.loop.call_later(delay_s, callback, *arguments)
+
+    def _arm(self) -> None:
+        """Set the deadline to what is due next, and see that somebody looks."""
+        due = self.total_at_s
+        if self.try_at_s < due:
+            due = self.try_at_s
+        if self.state == ANSWERING or not self.complete:
+            idle_s = self.timeouts.idle_s
+            if idle_s and self.last_s + idle_s < due:
+                due = max(self.last_s + idle_s, monotonic() + 0.05)
+        self.deadline_s = due
+        if due < self.hub.next_sweep_s:
+            self.hub.sweep_at(due)
+
+
+def _status_line(status: int, reason: bytes) -> bytes:
+    line = _status_lines.get((status, reason))
+    if line is None:
+        line = b"HTTP/1.1 %d %b\r\n" % (status, reason)
+        if len(_status_lines) < _MOST_LINES:
+            _status_lines[(status, reason)] = line
+    return line
+
+
+def _retry_after(value: "bytes | None") -> "float | None":
+    """Seconds (RFC 9110 section 10.2.3); of a date nothing is known here."""
+    if value is None or not value.isdigit() or len(value) > 9:
+        return None
+    return float(value)

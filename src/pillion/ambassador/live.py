@@ -1,0 +1,263 @@
+# cython: annotation_typing=False, auto_pickle=False
+"""Upstreams and routes at work: the settings of one snapshot joined with what lives longer than it.
+
+A snapshot makes new `LiveUpstream`s and `LiveRoute`s; endpoints with their breakers and connections, budgets and places go on. A request
+keeps the ones that it began with, and so ends under the policy under which it began.
+"""
+
+from random import Random
+from typing import TYPE_CHECKING
+
+from .budget import Budget
+from .concurrency import Gate
+from .conditions import Conditions
+from .endpoints import EndpointGroup
+from .pool import Pool
+from .rate import Bucket, Buckets
+from .retry import RetryPolicy
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from pillion.settings.policies import Fault, Limit, Retry, Timeouts
+    from pillion.settings.upstreams import Upstream as UpstreamSettings
+
+    from .endpoints import Endpoint
+    from .router import CompiledRoute
+    from .snapshot import UpstreamEndpoints
+    from .tls import TlsClient
+
+
+class LimitState:
+    """Buckets of one `limit` or of a route's rates, kept from snapshot to snapshot while their numbers stay the same."""
+
+    __slots__ = ("_numbers", "bucket", "clients")
+
+    def __init__(self) -> None:
+        self._numbers: tuple[object, ...] = ()
+        self.bucket: Bucket | None = None
+        self.clients: Buckets | None = None
+
+    def configure(
+        self, rate: float | None, burst: int, client_rate: float | None, now: float
+    ) -> None:
+        """Take these rates (a second) from now on."""
+        numbers = (rate, burst, client_rate)
+        if numbers == self._numbers:
+            return
+        self._numbers = numbers
+        self.bucket = None if rate is None else Bucket(rate, burst or max(1.0, rate), now)
+        self.clients = (
+            None if client_rate is None else Buckets(client_rate, burst or max(1.0, client_rate))
+        )
+
+    def wait_s(self, client: str | bytes, now: float) -> float:
+        """0.0 when the request may pass, and is counted; else the seconds until one may."""
+        if self.clients is not None:
+            wait_s = self.clients.take(client, now)
+            if wait_s:
+                return wait_s
+        return 0.0 if self.bucket is None else self.bucket.take(now)
+
+
+class Lasting:
+    """Of one upstream, by name: what goes on from snapshot to snapshot."""
+
+    __slots__ = ("budget", "gate", "group", "limit", "rejected", "requests", "retries")
+
+    def __init__(self, group: EndpointGroup, retry: "Retry") -> None:
+        self.group = group
+        self.budget = Budget(retry.budget, retry.budget_minimum)
+        self.gate: Gate | None = None
+        self.limit = LimitState()
+        self.requests = 0
+        self.retries = 0
+        self.rejected = 0
+
+    def configure(self, limit: "Limit", retry: "Retry", now: float) -> None:
+        """Take other numbers; who waits goes on waiting."""
+        self.budget.configure(retry.budget, retry.budget_minimum)
+        if self.gate is not None:
+            self.gate.configure(limit.concurrency, limit.queue)
+        elif limit.concurrency:
+            self.gate = Gate(limit.concurrency, limit.queue)
+        self.limit.configure(limit.rate, limit.burst, limit.client_rate, now)
+
+
+class LiveUpstream:
+    """One upstream under one snapshot."""
+
+    __slots__ = (
+        "budget",
+        "fault",
+        "faults",
+        "gate",
+        "group",
+        "hash_kind",
+        "hash_name",
+        "host",
+        "idle_connections",
+        "idle_s",
+        "is_tcp",
+        "lasting",
+        "limit",
+        "most_connections",
+        "name",
+        "proxy_protocol",
+        "queue_timeout_s",
+        "requests_each",
+        "retry",
+        "server_name",
+        "settings",
+        "timeouts",
+        "tls",
+        "why_empty",
+    )
+
+    def __init__(
+        self,
+        name: str,
+        settings: "UpstreamSettings",
+        lasting: Lasting,
+        tls: "TlsClient | None",
+        why_empty: str,
+    ) -> None:
+        self.name = name
+        self.settings = settings
+        self.lasting = lasting
+        self.group = lasting.group
+        self.budget = lasting.budget
+        self.gate = lasting.gate if settings.limit.concurrency else None
+        self.limit = lasting.limit
+        self.timeouts: Timeouts = settings.timeout
+        self.retry = RetryPolicy(settings.retry)
+        self.faults = Conditions(settings.breaker.on)
+        self.fault: Fault | None = settings.fault
+        self.queue_timeout_s = settings.limit.queue_timeout_s
+        self.most_connections = settings.pool.connections
+        self.idle_s = settings.pool.idle_s
+        self.idle_connections = settings.pool.idle_connections
+        self.requests_each = settings.pool.requests
+        self.is_tcp = settings.protocol == "tcp"
+        self.proxy_protocol = settings.proxy_protocol
+        self.tls = tls
+        self.host = b"" if settings.host is None else settings.host.encode()
+        self.server_name = (settings.tls.server_name if settings.tls is not None else None) or ""
+        kind, _, word = (settings.hash or "").partition(":")
+        self.hash_kind = kind if settings.balance == "hash" else ""
+        self.hash_name = word.lower().encode() if kind == "header" else word.encode()
+        self.why_empty = why_empty or "it has no endpoint"
+
+    def pool_for(self, endpoint: "Endpoint") -> Pool:
+        """The connections to one of its endpoints."""
+        pool = Pool(self.idle_s, self.idle_connections, self.requests_each)
+        endpoint.pool = pool
+        return pool
+
+    def is_fault(self, kind: str, status: int) -> bool:
+        """Whether this outcome is the endpoint's failure, for its breaker."""
+        return self.faults.matches(kind, status)
+
+    def host_for(self, endpoint: "Endpoint") -> bytes:
+        """The Host to send where the client's own is not meant for it."""
+        if self.host:
+            return self.host
+        spec = endpoint.spec
+        if spec.host:
+            return _authority(spec.host, spec.port, tls=spec.tls)
+        return self.name.encode() if self.settings.service is not None else spec.key.encode()
+
+
+class Followed:
+    """How a route calls one of its upstreams: what it says itself, and the upstream's own where it says nothing."""
+
+    __slots__ = ("retry", "timeouts", "upstream")
+
+    def __init__(self, upstream: LiveUpstream, timeouts: "Timeouts", retry: RetryPolicy) -> None:
+        self.upstream = upstream
+        self.timeouts = timeouts
+        self.retry = retry
+
+
+class LiveRoute:
+    """One route under one snapshot. `to` is how it calls each of its upstreams; a `fault` of None is the upstream's."""
+
+    __slots__ = ("compiled", "fault", "limit", "name", "to")
+
+    def __init__(
+        self,
+        compiled: "CompiledRoute",
+        limit: LimitState | None,
+        upstreams: "Mapping[str, LiveUpstream]",
+    ) -> None:
+        spec = compiled.spec
+        self.compiled = compiled
+        self.name = compiled.name
+        self.fault: Fault | None = spec.fault
+        self.limit = limit
+        self.to: dict[str, Followed] = {}
+        for name in compiled.targets:
+            upstream = upstreams[name]
+            timeouts, retry = upstream.timeouts, upstream.retry
+            if spec.timeout is not None:
+                timeouts = spec.timeout.over(upstream.settings.timeout)
+            if spec.retry is not None:
+                retry = RetryPolicy(spec.retry.over(upstream.settings.retry))
+            self.to[name] = Followed(upstream, timeouts, retry)
+
+
+class Upstreams:
+    """All upstreams by name, from snapshot to snapshot. `changed` is told of breakers: upstream, endpoint, old and new state, why."""
+
+    def __init__(
+        self, changed: "Callable[[str, str, str, str, str], None]", random: Random
+    ) -> None:
+        self._changed = changed
+        self._random = random
+        self._lasting: dict[str, Lasting] = {}
+        self.live: dict[str, LiveUpstream] = {}
+
+    def apply(
+        self,
+        wanted: "dict[str, tuple[UpstreamSettings, UpstreamEndpoints, TlsClient | None]]",
+        zone: str,
+        now: float,
+    ) -> None:
+        """These upstreams, and no others, from now on."""
+        live = {}
+        for name, (settings, found, tls) in wanted.items():
+            lasting = self.lasting(name, settings, zone)
+            lasting.configure(settings.limit, settings.retry, now)
+            for endpoint in lasting.group.update(found.endpoints, settings, now):
+                if endpoint.pool is not None:
+                    endpoint.pool.close()
+            one = LiveUpstream(name, settings, lasting, tls, found.reason)
+            for endpoint in lasting.group.endpoints:
+                pool = endpoint.pool
+                if pool is not None:
+                    pool.configure(one.idle_s, one.idle_connections, one.requests_each)
+            live[name] = one
+        for name in self._lasting.keys() - wanted.keys():
+            gone = self._lasting.pop(name)
+            for endpoint in gone.group.endpoints:
+                if endpoint.pool is not None:
+                    endpoint.pool.close()
+        self.live = live
+
+    def lasting(self, name: str, settings: "UpstreamSettings", zone: str) -> Lasting:
+        """What lasts of the upstream `name`, made when it is new."""
+        lasting = self._lasting.get(name)
+        if lasting is None:
+
+            def changed(endpoint: "Endpoint", old: str, new: str, why: str) -> None:
+                self._changed(name, endpoint.key, old, new, why)
+
+            group = EndpointGroup(settings, zone, self._random, changed)
+            lasting = self._lasting[name] = Lasting(group, settings.retry)
+        return lasting
+
+
+def _authority(host: str, port: int, *, tls: bool) -> bytes:
+    usual = 443 if tls else 80
+    name = f"[{host}]" if ":" in host else host
+    return (name if port == usual else f"{name}:{port}").encode()

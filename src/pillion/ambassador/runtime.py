@@ -1,0 +1,232 @@
+"""What a worker runs by: a snapshot put in force as a whole, or refused as a whole, while requests under way go on with the one before."""
+
+from __future__ import annotations
+
+from time import monotonic
+from types import MappingProxyType
+from typing import TYPE_CHECKING, cast
+
+from pillion.settings.ambassador import Ambassador
+from pillion.settings.edges import Inbound
+from pillion.settings.kinds import UnfitError
+from pillion.settings.shapes import Table
+from pillion.settings.upstreams import Upstream
+
+from .breaker import CLOSED, OPEN
+from .connect import Tunneller
+from .credentials import Credentials
+from .egress import Egress
+from .live import LimitState, LiveRoute, Upstreams
+from .router import Router
+from .snapshot import APP, UpstreamEndpoints
+from .ways import FRONT, PROXY, UPSTREAM, Way
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from .hub import Hub
+    from .live import LiveUpstream
+    from .snapshot import Snapshot
+    from .tls import TlsClient, TlsServer
+
+_AMBASSADOR = Table(Ambassador())
+_INBOUND = Table(Inbound())
+_PREFIX = "upstream:"
+
+Wanted = dict[str, tuple[Upstream, UpstreamEndpoints, "TlsClient | None"]]
+
+
+class Runtime:
+    """The policy in force. `ways` are by the names of their listening sockets; `settings` and `inbound` those of the snapshot.
+
+    `changed` is told of breakers: upstream, endpoint, old state, new state, why.
+    """
+
+    def __init__(self, hub: Hub, changed: Callable[[str, str, str, str, str], None]) -> None:
+        self._hub = hub
+        self._tunneller = Tunneller(hub)
+        self._route_limits: dict[str, LimitState] = {}
+        self._inbound_limit = LimitState()
+        self._clients: dict[str, tuple[object, TlsClient]] = {}
+        self._server: tuple[object, TlsServer] | None = None
+        self.upstreams = Upstreams(changed, hub.random)
+        self.revision = 0
+        self.settings = Ambassador()
+        self.inbound: Inbound | None = None
+        self.ways: Mapping[str, Way] = MappingProxyType({})
+        self.routes: tuple[str, ...] = ()
+        self.server_tls: TlsServer | None = None
+
+    def apply(self, snapshot: Snapshot) -> str | None:
+        """Put a snapshot in force. Returns why that cannot be; then nothing has changed."""
+        try:
+            settings = cast("Ambassador", _AMBASSADOR.decode(snapshot.ambassador))
+            inbound = (
+                None
+                if snapshot.inbound is None
+                else cast("Inbound", _INBOUND.decode(snapshot.inbound))
+            )
+            wanted = self._wanted(snapshot, settings, inbound)
+            server = self._server_tls(inbound)
+            routers = _routers(snapshot, settings, wanted)
+            egress = None
+            if settings.proxy is not None:
+                egress = Egress(settings.proxy)
+        except UnfitError as unfit:
+            return f"cannot read the snapshot: {unfit.message}"
+        except (ValueError, OSError) as error:
+            return str(error)
+        # Nothing fails from here on.
+        now = monotonic()
+        self.settings, self.inbound = settings, inbound
+        self.revision = snapshot.revision
+        self._server = server
+        self.server_tls = None if server is None else server[1]
+        self._hub.configure(settings.http, settings.trace)
+        self.upstreams.apply(wanted, snapshot.zone, now)
+        self._configure_routes(settings, now)
+        if inbound is not None:
+            # The app's own places and rates are those of its upstream.
+            self._inbound_limit.configure(None, 0, None, now)
+        self.ways = self._make_ways(snapshot, settings, routers, egress)
+        return None
+
+    def _wanted(self, snapshot: Snapshot, settings: Ambassador, inbound: Inbound | None) -> Wanted:
+        wanted: Wanted = {}
+        clients: dict[str, tuple[object, TlsClient]] = {}
+        for name, upstream in settings.upstreams.items():
+            found = snapshot.endpoints(name)
+            tls = self._client_tls(name, upstream, found, clients)
+            wanted[name] = (upstream, found, tls)
+        for found in snapshot.upstreams:
+            # Services that nobody has configured, but the proxy may be asked for.
+            if found.name not in wanted and found.name != APP:
+                wanted[found.name] = (Upstream(service=found.name), found, None)
+        if inbound is not None and snapshot.app_port is not None:
+            wanted[APP] = (inbound.upstream(snapshot.app_port), snapshot.endpoints(APP), None)
+        self._clients = clients
+        return wanted
+
+    def _client_tls(
+        self,
+        name: str,
+        upstream: Upstream,
+        found: UpstreamEndpoints,
+        clients: dict[str, tuple[object, TlsClient]],
+    ) -> TlsClient | None:
+        if upstream.tls is None and not any(one.tls for one in found.endpoints):
+            return None
+        held = self._clients.get(name)
+        if held is None or held[0] != upstream.tls:
+            from pillion.settings.upstreams import ClientTls
+
+            from .tls import TlsClient
+
+            tls = upstream.tls or ClientTls()
+            held = (
+                upstream.tls,
+                TlsClient(
+                    ca_file=tls.ca_file,
+                    verify=tls.verify,
+                    cert_file=tls.cert_file,
+                    key_file=tls.key_file,
+                    names=tls.names,
+                ),
+            )
+        clients[name] = held
+        return held[1]
+
+    def _server_tls(self, inbound: Inbound | None) -> tuple[object, TlsServer] | None:
+        if inbound is None or inbound.tls is None:
+            return None
+        if self._server is not None and self._server[0] == inbound.tls:
+            return self._server
+        from .tls import TlsServer
+
+        tls = inbound.tls
+        return tls, TlsServer(
+            cert_file=tls.cert_file,
+            key_file=tls.key_file,
+            client_ca_file=tls.client_ca_file,
+            allowed_names=tls.allowed_names,
+            min_version=tls.min_version,
+        )
+
+    def _configure_routes(self, settings: Ambassador, now: float) -> None:
+        limits = {}
+        for number, spec in enumerate(settings.routes, 1):
+            name = spec.name or f"#{number}"
+            limit = self._route_limits.get(name) or LimitState()
+            limit.configure(spec.rate, 0, spec.client_rate, now)
+            limits[name] = limit
+        self._route_limits = limits
+
+    def _make_ways(
+        self,
+        snapshot: Snapshot,
+        settings: Ambassador,
+        routers: dict[str, Router],
+        egress: Egress | None,
+    ) -> Mapping[str, Way]:
+        live = self.upstreams.live
+        live_routes = {
+            compiled.name: LiveRoute(compiled, self._route_limits.get(compiled.name), live)
+            for router in routers.values()
+            for compiled in router.routes
+        }
+        self.routes = tuple(live_routes)
+        named: dict[str, LiveUpstream] = {}
+        for name, upstream in live.items():
+            if name != APP:
+                named[name.lower()] = upstream
+                named.setdefault((upstream.settings.service or name).lower(), upstream)
+        proxy = settings.proxy
+        ways = {}
+        for name in snapshot.listeners:
+            kind, word = _kind(name)
+            if kind == UPSTREAM and word not in live:
+                continue
+            ways[name] = Way(
+                kind,
+                word,
+                settings.http,
+                router=routers.get(word),
+                live_routes=live_routes,
+                default=live.get(APP) if kind == FRONT else live.get(word),
+                named=named if kind == PROXY else None,
+                credentials=(
+                    Credentials(snapshot.proxy_token)
+                    if kind == PROXY and proxy is not None and proxy.credentials
+                    else None
+                ),
+                egress=egress if kind == PROXY else None,
+                tunneller=self._tunneller,
+            )
+        return MappingProxyType(ways)
+
+    def force(self, upstream: str, endpoint: str, action: str) -> None:
+        """Open or close a breaker by hand, or give it back ("auto")."""
+        live = self.upstreams.live.get(upstream)
+        found = None if live is None else live.group.find(endpoint)
+        if found is not None:
+            state = None if action == "auto" else {"open": OPEN, "close": CLOSED}[action]
+            found.breaker.force(state, monotonic())
+
+
+def _kind(listener: str) -> tuple[int, str]:
+    """Kind and short name of a listening socket."""
+    if listener == "proxy":
+        return PROXY, listener
+    if listener == "inbound":
+        return FRONT, listener
+    return UPSTREAM, listener.removeprefix(_PREFIX)
+
+
+def _routers(snapshot: Snapshot, settings: Ambassador, wanted: Wanted) -> dict[str, Router]:
+    routers = {}
+    for name in snapshot.listeners:
+        _, word = _kind(name)
+        router = Router(settings.routes, wanted, listener=word)
+        if router.routes:
+            routers[word] = router
+    return routers
