@@ -191,6 +191,48 @@ def test_retire_hands_over_the_successors_socket_closed_on_exec() -> None:
     run(scenario)
 
 
+def test_listeners_come_by_name_and_are_the_handlers_own() -> None:
+    async def scenario(peer: Peer, control: Control, handlers: Handlers) -> None:
+        got: asyncio.Queue[tuple[dict[str, socket.socket], list[str]]] = asyncio.Queue()
+        handlers.listeners = lambda added, gone: got.put_nowait((added, gone))
+        control.start()
+        made = {f"upstream:{n}": socket.create_server(("127.0.0.1", 0)) for n in range(64)}
+        descriptors = array.array("i", [sock.fileno() for sock in made.values()])
+        message = json.dumps({"op": "listeners", "added": list(made), "gone": ["proxy"]}).encode()
+        peer.sock.sendmsg([message], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, descriptors)])
+        added, gone = await asyncio.wait_for(got.get(), 5)
+        names = {name: sock.getsockname() for name, sock in made.items()}
+        assert {name: sock.getsockname() for name, sock in added.items()} == names
+        assert gone == ["proxy"]
+        assert not any(os.get_inheritable(sock.fileno()) for sock in added.values())
+        peer.send(op="listeners", gone=["inbound"])
+        assert await asyncio.wait_for(got.get(), 5) == ({}, ["inbound"])
+        for sock in (*made.values(), *added.values()):
+            sock.close()
+
+    run(scenario)
+
+
+def test_listeners_without_their_descriptors_are_counted_and_closed() -> None:
+    async def scenario(peer: Peer, control: Control, handlers: Handlers) -> None:
+        told: list[dict[str, socket.socket]] = []
+        stopped: asyncio.Future[float] = asyncio.Future()
+        handlers.listeners = lambda added, _gone: told.append(added)
+        handlers.stop = stopped.set_result
+        control.start()
+        with socket.create_server(("127.0.0.1", 0)) as one:
+            message = json.dumps({"op": "listeners", "added": ["proxy", "inbound"]}).encode()
+            descriptors = array.array("i", [one.fileno()])
+            peer.sock.sendmsg([message], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, descriptors)])
+            before = len(os.listdir("/proc/self/fd"))
+            peer.send(op="stop", grace_s=1.0)
+            await asyncio.wait_for(stopped, 5)
+            assert (told, control.counters.malformed) == ([], 1)
+            assert len(os.listdir("/proc/self/fd")) == before
+
+    run(scenario)
+
+
 def test_a_closed_keeper_is_told_once_and_ends_the_calls() -> None:
     async def scenario(peer: Peer, control: Control, handlers: Handlers) -> None:
         losses: list[int] = []

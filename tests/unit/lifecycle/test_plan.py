@@ -83,6 +83,60 @@ def test_there_is_a_shipper_when_there_is_something_to_ship(text: str, needed: b
     assert keeper_plan(parse(text))["shipper"]["enabled"] is needed
 
 
+def test_there_is_no_ambassador_until_it_has_something_to_do() -> None:
+    assert "ambassador" not in keeper_plan(parse(f"{NAMED}[ambassador]\nworkers = 4\n"))
+
+
+AMBASSADOR = f"""{NAMED}port = 3000
+[inbound]
+listen = "0.0.0.0:8080"
+[ambassador]
+workers = 2
+drain = "30s"
+limits = {{ memory = "64M" }}
+proxy = {{ listen = "127.0.0.1:3128", env = true, credentials = false }}
+[ambassador.upstreams.orders]
+service = "orders"
+[ambassador.upstreams.db]
+urls = ["tcp://10.0.0.1:5432"]
+listen = "127.0.0.1:5432"
+[ambassador.upstreams.hidden]
+service = "hidden"
+listen = "off"
+"""
+
+
+def test_the_ambassadors_plan() -> None:
+    plan = keeper_plan(parse(AMBASSADOR))["ambassador"]
+    assert plan == {
+        **default_plan(["x"], "x")["shipper"],
+        "enabled": True,
+        "drain_s": 30.0,
+        "limits": {"memory": 64 << 20},
+        "workers": 2,
+        "listeners": {
+            "upstream:db": {"listen": "127.0.0.1:5432", "protocol": "tcp"},
+            "upstream:orders": {"listen": "127.0.0.1:0", "protocol": "http"},
+            "proxy": {"listen": "127.0.0.1:3128", "protocol": "http"},
+            "inbound": {"listen": "0.0.0.0:8080", "protocol": "http"},
+        },
+        "proxy_env": True,
+        "proxy_credentials": False,
+    }
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[ambassador.upstreams.a]\nservice = "a"\n',
+        "[ambassador.proxy]\n",
+        '[inbound]\nlisten = "127.0.0.1:0"\n',
+    ],
+)
+def test_there_is_an_ambassador_for_each_way(text: str) -> None:
+    assert keeper_plan(parse(f"{NAMED}port = 3000\n{text}"))["ambassador"]["workers"] == 1
+
+
 def test_each_streams_own_policy() -> None:
     settings = parse(
         '[logs]\nmirror = false\n[logs.spool]\nfull = "block"\n[logs.stderr]\nfull = "drop_newest"\npty = true\n'

@@ -28,6 +28,14 @@ def test_a_place_is_read() -> None:
     assert place.runtime("api.sock") == "/run/pillion/shop/api.sock"
     assert place.spool_dir == "/var/lib/pillion/shop/spool"
     assert place.fds["api_unix"] == 6
+    # A keeper before there were workers names no component.
+    assert (place.component, place.worker) == ("agent", 1)
+
+
+def test_a_workers_place_is_read() -> None:
+    worker = {**GIVEN, "role": "ambassador", "component": "ambassador-2", "worker": 2}
+    place = read_place({VARIABLE: json.dumps(worker)})
+    assert (place.role, place.component, place.worker) == ("ambassador", "ambassador-2", 2)
 
 
 @pytest.mark.parametrize(
