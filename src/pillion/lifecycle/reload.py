@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     from pillion.settings import Change, Settings
 
 # Values of these settings may hold credentials: that they changed is told, not to what.
-_SECRET = ("headers", "env")
+_SECRET = ("headers", "env", "request_headers", "response_headers")
 _SECTIONS_WITHOUT = ("secrets", "config")
+_NO_VALUES = ("ambassador.proxy.env", "ambassador.log.headers")
 _HIDDEN = "(hidden)"
 
 
@@ -71,6 +72,8 @@ def _told(change: Change) -> ChangeAnswer:
 def _is_secret(path: str) -> bool:
     # What stands under secrets.NAME.env and config.env are names of variables and keys, no values.
     section, *parts = path.split(".")
+    if path in _NO_VALUES:
+        return False
     return section not in _SECTIONS_WITHOUT and any(part in _SECRET for part in parts)
 
 
@@ -82,7 +85,14 @@ def _plain(value: object) -> object:
         return msgspec.to_builtins(value)
     return {
         member.name: _HIDDEN
-        if member.name == "headers" and getattr(value, member.attribute)
+        if member.name in _SECRET and _says_values(getattr(value, member.attribute))
         else _plain(getattr(value, member.attribute))
         for member in value.members
     }
+
+
+def _says_values(value: object) -> bool:
+    """Whether these are names with values, and not none: a list of names and a flag hold no credentials."""
+    if isinstance(value, Record):
+        return any(_says_values(getattr(value, one.attribute)) for one in value.members)
+    return isinstance(value, Mapping) and bool(value)

@@ -1,10 +1,12 @@
 """What settings say together: contradictions, which refuse the file, and notices, which a careful reader would want to hear."""
 
 from pillion.settings.addresses import is_loopback, split_address
+from pillion.settings.checks_ambassador import ambassador_contradictions, ambassador_notices
 from pillion.settings.checks_infrastructure import (
     infrastructure_contradictions,
     infrastructure_notices,
 )
+from pillion.settings.checks_listeners import listener_contradictions, listener_notices
 from pillion.settings.problems import Finding
 from pillion.settings.telemetry import FILE_REFERENCE
 from pillion.settings.tree import Settings
@@ -19,8 +21,9 @@ def contradictions(settings: Settings) -> list[Finding]:
         *_ready(settings),
         *_restart(settings),
         *_logs(settings),
-        *_api(settings),
+        *listener_contradictions(settings),
         *infrastructure_contradictions(settings),
+        *ambassador_contradictions(settings),
     ]
 
 
@@ -32,6 +35,8 @@ def notices(settings: Settings) -> list[Finding]:
         *_without_effect(settings),
         *_tight(settings),
         *infrastructure_notices(settings),
+        *listener_notices(settings),
+        *ambassador_notices(settings),
     ]
 
 
@@ -91,24 +96,6 @@ def _logs(settings: Settings) -> list[Finding]:
     return found
 
 
-def _api(settings: Settings) -> list[Finding]:
-    api = settings.api
-    if api.listen is None or api.probe_listen is None:
-        return []
-    listen, probe = split_address(api.listen), split_address(api.probe_listen)
-    if listen.port == 0 or listen.port != probe.port:
-        return []
-    everywhere = {"0.0.0.0", "::"}  # noqa: S104 # compared, not bound
-    if listen.host != probe.host and not everywhere & {listen.host, probe.host}:
-        return []
-    return [
-        Finding(
-            ("api", "probe_listen"),
-            "cannot listen twice on one port; give it another than api.listen has",
-        )
-    ]
-
-
 def _exposed(settings: Settings) -> list[Finding]:
     listen = settings.api.listen
     if listen is None or is_loopback(split_address(listen).host):
@@ -156,7 +143,11 @@ def _without_effect(settings: Settings) -> list[Finding]:
 
 def _tight(settings: Settings) -> list[Finding]:
     found = []
-    for name, limits in (("agent", settings.agent.limits), ("shipper", settings.shipper.limits)):
+    for name, limits in (
+        ("agent", settings.agent.limits),
+        ("shipper", settings.shipper.limits),
+        ("ambassador", settings.ambassador.limits),
+    ):
         if limits.memory_bytes is not None and limits.memory_bytes < _LEAST_SIDECAR_BYTES:
             found.append(
                 Finding(

@@ -44,7 +44,8 @@ def infrastructure_notices(settings: Settings) -> list[Finding]:
     return found
 
 
-def _exactly_one(record: object, names: tuple[str, ...], path: Path) -> list[Finding]:
+def exactly_one(record: object, names: tuple[str, ...], path: Path) -> list[Finding]:
+    """A finding unless exactly one of the members `names` of `record` is given."""
     given = [name for name in names if _is_given(record, name)]
     if len(given) == 1:
         return []
@@ -84,7 +85,7 @@ def _files(settings: Settings) -> list[Finding]:
     paths: set[str] = set()
     for at, file in enumerate(settings.config.files):
         path = ("config", "files", at)
-        found += _exactly_one(file, ("key", "prefix"), path)
+        found += exactly_one(file, ("key", "prefix"), path)
         found += _format(file, path)
         if file.signal is not None and file.command:
             found.append(
@@ -131,7 +132,7 @@ def _checks(settings: Settings) -> list[Finding]:
     found = []
     for name, check in settings.health.checks.items():
         path = ("health", "checks", name)
-        found += _exactly_one(check, CHECK_SORTS, path)
+        found += exactly_one(check, CHECK_SORTS, path)
         if check.restart and check.kind != "liveness":
             found.append(
                 Finding(
@@ -157,5 +158,5 @@ def _checks(settings: Settings) -> list[Finding]:
 def _secrets(settings: Settings) -> list[Finding]:
     found = []
     for name, secret in settings.secrets.items():
-        found += _exactly_one(secret, SECRET_SOURCES, ("secrets", name))
+        found += exactly_one(secret, SECRET_SOURCES, ("secrets", name))
     return found

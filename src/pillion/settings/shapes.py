@@ -253,10 +253,16 @@ def suggest(key: str, value: object, place: Place, known: Mapping[str, Member]) 
     for member in known.values():
         if key in member.spec.also:
             return prefix + member.name
-    if near := nearest(key, known):
-        return prefix + near
     # `[health.db]` for `[health.checks.db]`: the one member under which a user chooses names.
     maps = [one for one in known.values() if one.spec.kind.names_entries]
-    if isinstance(value, dict) and len(maps) == 1 and place.path:
-        return dotted((*place.path, maps[0].name, key))
-    return None
+    named = dotted((*place.path, maps[0].name, key)) if len(maps) == 1 and place.path else None
+    if near := nearest(key, known):
+        kind = known[near].spec.kind
+        is_table = isinstance(kind, Table) or kind.names_entries
+        return prefix + near if is_table or not isinstance(value, dict) or not named else named
+    for member in known.values():
+        if isinstance(member.spec.kind, Table):
+            for inner in member.spec.kind.base.members:
+                if key == inner.name or key in inner.spec.also:
+                    return f"{prefix}{member.name}.{inner.name}"
+    return named if isinstance(value, dict) else None

@@ -368,4 +368,6 @@ class UpstreamTable(Table):
 
 
 def _protocol_of(urls: tuple[str, ...]) -> str:
-    return "tcp" if urls and all(url.startswith("tcp:") for url in urls) else "http"
+    """What the URLs say; `unix:` says neither."""
+    schemes = {url.partition(":")[0] for url in urls} - {"unix"}
+    return "tcp" if schemes == {"tcp"} else "http"

@@ -12,7 +12,7 @@ def test_live_and_waiting_changes_are_told_apart() -> None:
     old = parse('[app]\nname = "shop"\n')
     new = parse(
         '[app]\nname = "shop"\nport = 1\nstop_timeout = "3s"\n'
-        '[api]\nlisten = "127.0.0.1:1"\n[shipper]\nheartbeat = "2s"\n'
+        '[api]\nlisten = "127.0.0.1:2"\n[shipper]\nheartbeat = "2s"\n'
     )
     answer = reload_answer(old, new)
     assert [one.path for one in answer.applied] == ["app.stop_timeout"]
@@ -56,3 +56,29 @@ def test_a_table_that_came_or_went_is_told_whole_but_for_credentials() -> None:
         "logs.multiline": None,
     }
     assert b"s3cret" not in msgspec.json.encode(answer)
+
+
+def test_headers_that_routes_set_are_hidden_and_flags_and_names_are_not() -> None:
+    rule = 'request_headers = { set = { authorization = "s3cret" } }\n'
+    route = '[[ambassador.routes]]\nanswer = 200\nlistener = "x"\nmatch = { headers = { key = "s3cret" } }\n'
+    upstream = '[ambassador.upstreams.x]\nservice = "x"\n'
+    old = parse(upstream + route + "[ambassador.proxy]\nenv = false\n")
+    new = parse(
+        upstream + route.replace("s3cret", "s3cret2") + rule + "[ambassador.proxy]\nenv = true\n"
+        '[ambassador.log]\nheaders = ["user-agent"]\n'
+    )
+    answer = reload_answer(old, new)
+    assert {one.path: one.new for one in answer.applied} == {
+        "ambassador.log.headers": ("user-agent",),
+        "ambassador.routes[0].match.headers.key": "(hidden)",
+        "ambassador.routes[0].request_headers.set.authorization": "(hidden)",
+    }
+    (need,) = answer.needs_restart
+    assert [(one.path, one.new) for one in need.settings] == [("ambassador.proxy.env", True)]
+    (whole,) = reload_answer(parse(upstream), parse(upstream + route + rule)).applied
+    assert isinstance(whole.new, dict)
+    assert (whole.new["request_headers"], whole.new["response_headers"]["remove"]) == (
+        "(hidden)",
+        (),
+    )
+    assert b"s3cret" not in msgspec.json.encode([answer, whole])
