@@ -65,9 +65,14 @@ class ActiveChecks:
         self._loop = asyncio.get_running_loop()
         self._checked: dict[tuple[str, str], _Checked] = {}
         self._running = 0
+        self._found_unhealthy: set[tuple[str, str]] = set()
         self.attempts = 0
         self.failures = 0
         self.overflow = 0
+
+    def begin_with(self, unhealthy: set[tuple[str, str]]) -> None:
+        """What an agent before us had found unhealthy (upstream, key) stays so until it has been asked."""
+        self._found_unhealthy = unhealthy
 
     def configure(
         self, upstreams: Mapping[str, Upstream], endpoints: Mapping[str, Iterable[EndpointSpec]]
@@ -85,7 +90,7 @@ class ActiveChecks:
                 if known is not None and known.asks(spec, upstream):
                     wanted[key] = known
                 elif len(wanted) < MOST_CHECKED:
-                    standing = Standing() if known is None else known.standing
+                    standing = self._begun(key) if known is None else known.standing
                     wanted[key] = _Checked(name, spec, upstream, check, standing)
                 else:
                     self.overflow += 1
@@ -96,6 +101,12 @@ class ActiveChecks:
         self._checked = wanted
         for one in fresh:
             self._later(one, random.uniform(0, min(_FIRST_WITHIN_S, one.check.interval_s)))
+
+    def _begun(self, key: tuple[str, str]) -> Standing:
+        if key not in self._found_unhealthy:
+            return Standing()
+        self._found_unhealthy.discard(key)
+        return Standing(healthy=False)
 
     def standing(self, upstream: str, key: str) -> Standing:
         """How an endpoint stands; healthy when it is not checked."""

@@ -10,7 +10,7 @@ import asyncio
 import os
 import random
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from pillion import __version__
 from pillion.ambassador import snapshot as snapshots
@@ -225,8 +225,7 @@ class _Line(asyncio.Protocol):
         self.complaint = ""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
         try:

@@ -9,7 +9,7 @@ import asyncio
 import os
 import socket
 import struct
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from pillion.ambassador.wire import (
     Applied,
@@ -47,10 +47,14 @@ class Publisher:
         *,
         on_transition: Callable[[Worker, Transition], None],
         on_refused: Callable[[Worker, Refused], None],
+        on_applied: Callable[[Worker], None],
+        on_gone: Callable[[Worker], None],
     ) -> None:
         self._path = path
         self.on_transition = on_transition
         self.on_refused = on_refused
+        self.on_applied = on_applied
+        self.on_gone = on_gone
         self.snapshot: Snapshot | None = None
         self.message = b""
         self.refused = 0
@@ -113,7 +117,9 @@ class Publisher:
 
     def gone(self, worker: Worker) -> None:
         """Forget a connection."""
-        self._workers.discard(worker)
+        if worker in self._workers:
+            self._workers.discard(worker)
+            self.on_gone(worker)
 
 
 class Worker(asyncio.Protocol):
@@ -137,7 +143,7 @@ class Worker(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """See who it is."""
-        assert isinstance(transport, asyncio.Transport)
+        transport = cast("asyncio.Transport", transport)
         if not self._publisher.admits(self, _uid(transport.get_extra_info("socket"))):
             transport.abort()
             return
@@ -191,6 +197,7 @@ class Worker(asyncio.Protocol):
             case Applied():
                 self.revision = message.revision
                 self.refusal = None
+                self._publisher.on_applied(self)
             case Refused():
                 self.refusal = message
                 self._publisher.on_refused(self, message)

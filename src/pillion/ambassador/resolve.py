@@ -27,13 +27,29 @@ _USABLE = ("passing", "warning")
 class Instance(Protocol):
     """What is read of an instance of the registry (`pillion.discovery.instance.ServiceInstance`)."""
 
-    id: str
-    address: str
-    port: int
-    status: str
-    weight: int
-    zone: str
-    tags: tuple[str, ...]
+    @property
+    def id(self) -> str:
+        """Its name within the service."""
+
+    @property
+    def address(self) -> str:
+        """An IP address or a host name."""
+
+    @property
+    def port(self) -> int:
+        """0 for one that listens nowhere."""
+
+    @property
+    def status(self) -> str:
+        """passing, warning or critical."""
+
+    @property
+    def weight(self) -> int:
+        """Its share of the traffic, beside the others'."""
+
+    @property
+    def zone(self) -> str:
+        """Where it is; empty when nobody said."""
 
 
 class Answer(NamedTuple):

@@ -138,7 +138,7 @@ ToAgent: TypeAlias = Hello | Applied | Refused | Report | Transition
 
 class _Envelope(msgspec.Struct):
     op: str = ""
-    v: int = 0
+    v: int = VERSION
 
 
 _envelope = msgspec.json.Decoder(_Envelope)

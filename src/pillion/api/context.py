@@ -15,6 +15,7 @@ from pillion.model.component import Status
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from pillion.ambassador.control_plane import ControlPlane
     from pillion.api.access import Access
     from pillion.api.route import Role
     from pillion.base.control import Control
@@ -72,6 +73,7 @@ class Context(msgspec.Struct):
     config: Configuration | None = None
     locks: Locks | None = None
     services: Services | None = None
+    ambassador: ControlPlane | None = None
 
     @property
     def state_dir(self) -> str:

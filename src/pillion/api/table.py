@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pillion.api import components, document, health, instance, journal, records
+from pillion.api.ambassador_table import ROUTES as AMBASSADOR
 from pillion.api.checks_table import ROUTES as CHECKS
 from pillion.api.config_table import ROUTES as CONFIG
 from pillion.api.environment_table import ROUTES as ENVIRONMENT
@@ -254,4 +255,5 @@ ROUTES: tuple[Route, ...] = (
     *LOCKS,
     *SERVICES,
     *WATCHDOG,
+    *AMBASSADOR,
 )

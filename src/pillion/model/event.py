@@ -45,6 +45,10 @@ KINDS = (
     "lock-lost",
     "store-unavailable",
     "store-available",
+    "circuit-opened",
+    "circuit-closed",
+    "circuit-forced",
+    "policy-refused",
 )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
+from pillion.processes.agent_ambassador import AmbassadorPart
 from pillion.processes.agent_config import ConfigPart
 from pillion.processes.agent_discovery import DiscoveryPart
 from pillion.processes.agent_environment import EnvironmentFacts
@@ -46,6 +47,7 @@ def make_parts(outfit: Outfit) -> tuple[Part, ...]:
     store = StorePart(outfit)
     config = ConfigPart(outfit, store.store)
     health = HealthPart(outfit)
+    discovery = DiscoveryPart(outfit, store.store, outfit.context.health)
     return (
         Neighbourhood(outfit.neighbours),
         store,
@@ -54,7 +56,8 @@ def make_parts(outfit: Outfit) -> tuple[Part, ...]:
         SecretsPart(outfit),
         LocksPart(outfit, store.store),
         health,
-        DiscoveryPart(outfit, store.store, outfit.context.health),
+        discovery,
+        AmbassadorPart(outfit, config.config, discovery.services),
         AppProbe(outfit.control, outfit.settings.app, outfit.tasks),
         PostedLogs(outfit),
         EnvironmentFacts(outfit),

@@ -1,0 +1,289 @@
+"""What people are shown of the ambassador: the policy, and how it stands in all workers together, with whoever is behind by name."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+import msgspec
+
+from pillion.ambassador.snapshot import APP
+from pillion.ambassador.wire import EndpointReport, Refused, Report, RouteReport, UpstreamReport
+from pillion.settings.routes import RouteSpec
+from pillion.settings.shapes import Table
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from pillion.ambassador.snapshot import EndpointSpec, Snapshot
+    from pillion.settings.upstreams import Upstream
+
+# From the least to the most that is wrong; of several workers the worst is shown.
+_STATES = ("closed", "half-open", "open")
+_ROUTE = Table(RouteSpec())
+
+
+class Reporter(Protocol):
+    """A worker as it is known to the agent."""
+
+    name: str
+    pid: int
+    version: str
+    revision: int
+    refusal: Refused | None
+    report: Report | None
+
+
+class WorkerView(msgspec.Struct, frozen=True, kw_only=True):
+    """A worker: by which revision of the policy it goes, and why not by the newest."""
+
+    name: str
+    pid: int
+    revision: int
+    behind: bool
+    refusal: str = ""
+
+
+class EndpointView(msgspec.Struct, frozen=True, kw_only=True):
+    """An endpoint. `state` is its breaker's, the worst of all workers; counts are the sums since each worker's start."""
+
+    endpoint: str
+    id: str
+    healthy: bool
+    reason: str = ""
+    weight: int = 1
+    zone: str = ""
+    state: str = "closed"
+    forced: bool = False
+    active: int = 0
+    connections: int = 0
+    requests: int = 0
+    failures: int = 0
+
+
+class UpstreamView(msgspec.Struct, frozen=True, kw_only=True):
+    """An upstream. `source` is `service:`, `dns:` or URLs; `known` is false while nobody can say which endpoints there are."""
+
+    name: str
+    source: str
+    protocol: str
+    listen: str | None
+    balance: str
+    known: bool
+    reason: str
+    endpoints: list[EndpointView]
+    active: int = 0
+    waiting: int = 0
+    requests: int = 0
+    failures: int = 0
+    retries: int = 0
+    refused: int = 0
+
+
+class RouteView(msgspec.Struct, frozen=True, kw_only=True):
+    """A route in the order in which they are tried; `route` is what the settings say of it."""
+
+    name: str
+    listener: list[str]
+    route: dict[str, object]
+    requests: int = 0
+    failures: int = 0
+
+
+class BreakerView(msgspec.Struct, frozen=True, kw_only=True):
+    """The breaker of an endpoint: the worst of all workers, and each one's. `retry_after_s` is when it lets a trial through."""
+
+    upstream: str
+    endpoint: str
+    state: str
+    forced: bool
+    reason: str
+    retry_after_s: float
+    workers: dict[str, str]
+
+
+class UpstreamList(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer of `GET /v1/ambassador/upstreams`."""
+
+    revision: int
+    workers: list[WorkerView]
+    items: list[UpstreamView]
+
+
+class RouteList(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer of `GET /v1/ambassador/routes`."""
+
+    revision: int
+    workers: list[WorkerView]
+    items: list[RouteView]
+
+
+class BreakerList(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer of `GET /v1/ambassador/breakers`."""
+
+    revision: int
+    workers: list[WorkerView]
+    items: list[BreakerView]
+
+
+def worker_views(revision: int, workers: Iterable[Reporter]) -> list[WorkerView]:
+    """Every worker."""
+    return [
+        WorkerView(
+            name=one.name,
+            pid=one.pid,
+            revision=one.revision,
+            behind=one.revision != revision,
+            refusal="" if one.refusal is None else one.refusal.reason,
+        )
+        for one in workers
+    ]
+
+
+def upstream_list(
+    snapshot: Snapshot,
+    upstreams: Mapping[str, Upstream],
+    workers: Sequence[Reporter],
+    why: Callable[[str, str], str],
+) -> UpstreamList:
+    """All upstreams; `why` says what an active check has against an endpoint (upstream, key)."""
+    items = []
+    told = _Reports(workers)
+    for found in snapshot.upstreams:
+        reports = told.upstreams.get(found.name, [])
+        settings = upstreams.get(found.name)
+        endpoints = [
+            _endpoint_view(
+                spec,
+                [one for _, one in told.endpoints.get((found.name, spec.key), ())],
+                why(found.name, spec.key),
+            )
+            for spec in found.endpoints
+        ]
+        items.append(
+            UpstreamView(
+                name=found.name,
+                source=_source(settings),
+                protocol="http" if settings is None else settings.protocol,
+                listen=snapshot.listeners.get(
+                    "inbound" if found.name == APP else f"upstream:{found.name}"
+                ),
+                balance="-" if settings is None else settings.balance,
+                known=found.known,
+                reason=found.reason,
+                endpoints=endpoints,
+                active=sum(one.active for one in reports),
+                waiting=sum(one.waiting for one in reports),
+                requests=sum(one.requests for one in reports),
+                failures=sum(one.failures for one in reports),
+                retries=sum(one.retries for one in reports),
+                refused=sum(one.refused for one in reports),
+            )
+        )
+    return UpstreamList(
+        revision=snapshot.revision, workers=worker_views(snapshot.revision, workers), items=items
+    )
+
+
+def route_list(
+    snapshot: Snapshot, routes: Sequence[RouteSpec], workers: Sequence[Reporter]
+) -> RouteList:
+    """All routes of the settings, in their order."""
+    items = []
+    told = _Reports(workers)
+    for at, route in enumerate(routes, 1):
+        name = route.name or f"#{at}"
+        reports = told.routes.get(name, [])
+        written = _ROUTE.written(route)
+        assert isinstance(written, dict)
+        items.append(
+            RouteView(
+                name=name,
+                listener=list(route.listener),
+                route=written,
+                requests=sum(one.requests for one in reports),
+                failures=sum(one.failures for one in reports),
+            )
+        )
+    return RouteList(
+        revision=snapshot.revision, workers=worker_views(snapshot.revision, workers), items=items
+    )
+
+
+def breaker_list(
+    snapshot: Snapshot, workers: Sequence[Reporter], upstream: str | None = None
+) -> BreakerList:
+    """The breakers of every endpoint, or of one upstream's."""
+    told = _Reports(workers)
+    items = [
+        _breaker_view(found.name, spec, told.endpoints.get((found.name, spec.key), []))
+        for found in snapshot.upstreams
+        if upstream in (None, found.name)
+        for spec in found.endpoints
+    ]
+    return BreakerList(
+        revision=snapshot.revision, workers=worker_views(snapshot.revision, workers), items=items
+    )
+
+
+class _Reports:
+    """What the workers have reported, by what it is about."""
+
+    def __init__(self, workers: Iterable[Reporter]) -> None:
+        self.upstreams: dict[str, list[UpstreamReport]] = {}
+        self.endpoints: dict[tuple[str, str], list[tuple[str, EndpointReport]]] = {}
+        self.routes: dict[str, list[RouteReport]] = {}
+        for worker in workers:
+            if worker.report is None:
+                continue
+            for route in worker.report.routes:
+                self.routes.setdefault(route.name, []).append(route)
+            for upstream in worker.report.upstreams:
+                self.upstreams.setdefault(upstream.name, []).append(upstream)
+                for endpoint in upstream.endpoints:
+                    key = (upstream.name, endpoint.key)
+                    self.endpoints.setdefault(key, []).append((worker.name, endpoint))
+
+
+def _source(upstream: Upstream | None) -> str:
+    if upstream is None:
+        return "app"
+    if upstream.service is not None:
+        return f"service:{upstream.service}"
+    return f"dns:{upstream.dns}" if upstream.dns is not None else " ".join(upstream.urls)
+
+
+def _rank(report: EndpointReport) -> int:
+    return _STATES.index(report.state) if report.state in _STATES else 0
+
+
+def _endpoint_view(spec: EndpointSpec, reports: list[EndpointReport], why: str) -> EndpointView:
+    worst = max(reports, key=_rank, default=None)
+    return EndpointView(
+        endpoint=spec.key,
+        id=spec.id,
+        healthy=spec.healthy,
+        reason=why,
+        weight=spec.weight,
+        zone=spec.zone,
+        state="closed" if worst is None else worst.state,
+        forced=any(one.forced for one in reports),
+        active=sum(one.active for one in reports),
+        connections=sum(one.connections for one in reports),
+        requests=sum(one.requests for one in reports),
+        failures=sum(one.failures for one in reports),
+    )
+
+
+def _breaker_view(
+    upstream: str, spec: EndpointSpec, reports: list[tuple[str, EndpointReport]]
+) -> BreakerView:
+    worst = max((one for _, one in reports), key=_rank, default=EndpointReport(spec.key))
+    return BreakerView(
+        upstream=upstream,
+        endpoint=spec.key,
+        state=worst.state,
+        forced=any(one.forced for _, one in reports),
+        reason=worst.reason,
+        retry_after_s=worst.retry_after_s,
+        workers={worker: one.state for worker, one in reports},
+    )
