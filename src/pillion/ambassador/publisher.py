@@ -59,15 +59,15 @@ class Publisher:
         self.message = b""
         self.refused = 0
         self.malformed = 0
-        self._workers: set[Worker] = set()
+        self._workers: dict[Worker, None] = {}
         self._server: asyncio.Server | None = None
         self._sock: socket.socket | None = None
 
     @property
     def workers(self) -> list[Worker]:
-        """Those that are connected and have said who they are, by name."""
+        """Those that are connected and have said who they are, by name; of one name, as in an upgrade, the newest last."""
         known = [one for one in self._workers if one.name]
-        return sorted(known, key=lambda one: (one.name, one.pid))
+        return sorted(known, key=lambda one: one.name)
 
     def bind(self) -> None:
         """Take the place of an agent before us, so that its workers find us from now on. Raises `OSError`."""
@@ -112,13 +112,13 @@ class Publisher:
         if uid not in (0, os.geteuid()) or len(self._workers) >= MOST_WORKERS:
             self.refused += 1
             return False
-        self._workers.add(worker)
+        self._workers[worker] = None
         return True
 
     def gone(self, worker: Worker) -> None:
         """Forget a connection."""
         if worker in self._workers:
-            self._workers.discard(worker)
+            del self._workers[worker]
             self.on_gone(worker)
 
 

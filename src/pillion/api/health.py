@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from pillion.ambassador.red_samples import samples
 from pillion.api.answers import json_answer
 from pillion.api.metrics import render
 from pillion.api.problems import problem
@@ -15,6 +16,9 @@ from pillion.http.server import Response
 from pillion.lifecycle.readiness import Readiness, readiness
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pillion.ambassador.wire import Sample
     from pillion.api.context import Context
     from pillion.http.server import Request
 
@@ -48,5 +52,15 @@ def readyz(context: Context, _request: Request, _values: tuple[str, ...]) -> Res
 async def metrics(context: Context, _request: Request, _values: tuple[str, ...]) -> Response:
     """Fresh from the keeper; what it said last when it does not answer, since a gap would hide the rest."""
     status = await context.best_status()
-    page = render(status, context.stats(), context.version)
+    page = render(status, context.stats(), context.version, _seen_by_workers(context))
     return Response(200, [(b"content-type", METRICS.encode())], page)
+
+
+def _seen_by_workers(context: Context) -> Iterator[tuple[str, Iterator[Sample]]]:
+    if context.ambassador is None:
+        return
+    # In an upgrade there are two of a name for a moment: a series may stand there once.
+    newest = {worker.name: worker for worker in context.ambassador.publisher.workers}
+    for worker in newest.values():
+        if worker.report is not None and worker.report.red is not None:
+            yield worker.name, samples(worker.report.red)

@@ -13,15 +13,19 @@ from typing import TYPE_CHECKING
 from pillion.model.component import STATES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
+    from pillion.ambassador.wire import Sample
     from pillion.model.component import Component, Status
     from pillion.model.stats import Stats
 
 # Samples of one component's own stats; a process that counts more has a mistake in its labels.
 SAMPLES_PER_COMPONENT = 500
+# Of the requests that a worker of the ambassador has seen: it bounds its series itself.
+SAMPLES_PER_WORKER = 20_000
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,127}\Z")
+_HISTOGRAM = re.compile(r"(.+)_(?:bucket|sum|count)\Z")
 _LABEL = re.compile(r"[a-z_][a-z0-9_]{0,63}\Z")
 
 _FIXED = {
@@ -48,13 +52,18 @@ class Exposition:
 
     def __init__(self) -> None:
         self._families: dict[str, list[str]] = {}
+        self._histograms: set[str] = set()
         self.dropped = 0
 
-    def add(self, name: str, labels: Mapping[str, str], value: float) -> None:
-        """Add a sample; `name` is complete, label values may hold anything."""
+    def add(
+        self, name: str, labels: Mapping[str, str], value: float, *, histogram: str = ""
+    ) -> None:
+        """Add a sample; `name` is complete, label values may hold anything; `histogram` is the family that it is a part of."""
         body = ",".join(f'{key}="{_escaped(text)}"' for key, text in labels.items())
         sample = f"{name}{{{body}}} {_number(value)}" if body else f"{name} {_number(value)}"
-        self._families.setdefault(name, []).append(sample)
+        if histogram:
+            self._histograms.add(histogram)
+        self._families.setdefault(histogram or name, []).append(sample)
 
     def text(self) -> bytes:
         """The whole document."""
@@ -63,13 +72,22 @@ class Exposition:
         for name, samples in self._families.items():
             if name in _FIXED:
                 lines.append(f"# HELP {name} {_FIXED[name]}")
-            lines.append(f"# TYPE {name} {'counter' if name.endswith('_total') else 'gauge'}")
+            kind = "counter" if name.endswith("_total") else "gauge"
+            lines.append(f"# TYPE {name} {'histogram' if name in self._histograms else kind}")
             lines.extend(samples)
         return ("\n".join(lines) + "\n").encode()
 
 
-def render(status: Status | None, own: Stats, version: str) -> bytes:
-    """The document for what the keeper told, with the agent's `own` numbers as they are this moment."""
+def render(
+    status: Status | None,
+    own: Stats,
+    version: str,
+    workers: Iterable[tuple[str, Iterable[Sample]]] = (),
+) -> bytes:
+    """The document for what the keeper told, with the agent's `own` numbers as they are this moment.
+
+    `workers` are the ambassador's by component, each with what it has seen of requests.
+    """
     page = Exposition()
     if status is not None:
         info = {"name": status.instance, "run": status.run, "version": version}
@@ -80,6 +98,8 @@ def render(status: Status | None, own: Stats, version: str) -> bytes:
             _stats(page, component.name, own if mine else component.stats)
     elif own:
         _stats(page, "agent", own)
+    for name, samples in workers:
+        _seen(page, name, samples)
     return page.text()
 
 
@@ -116,6 +136,19 @@ def _stats(page: Exposition, component: str, stats: Mapping[str, object]) -> Non
                 continue
             left -= 1
             page.add(f"pillion_{name}", {"component": component, **labels}, number)
+
+
+def _seen(page: Exposition, component: str, samples: Iterable[Sample]) -> None:
+    left = SAMPLES_PER_WORKER
+    for sample in samples:
+        name = f"pillion_{sample.name}"
+        if not left or not _NAME.match(sample.name) or not all(map(_LABEL.match, sample.labels)):
+            page.dropped += 1
+            continue
+        left -= 1
+        part = _HISTOGRAM.match(name)
+        labels = {"component": component, **sample.labels}
+        page.add(name, labels, sample.value, histogram=part[1] if part else "")
 
 
 def _samples(value: object) -> Iterator[tuple[dict[str, str], float]]:
