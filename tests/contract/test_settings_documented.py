@@ -160,7 +160,65 @@ _GOOD += [
     "[secrets]\na = { file = 'x' }\nb = { credential = 'c', access = 'operator' }\n",
     "[app.watchdog]\nmemory = '90%'\ndescriptors = '80%'\nsustained = '5s'\nprogress = '1m'\n",
 ]
+_UPSTREAM = "[ambassador.upstreams.x]\n"
+_ROUTE = "ambassador.proxy = {}\n[[ambassador.routes]]\n"
+_GOOD += [
+    "[ambassador]\nworkers = 2\nproxy = { egress = 'list', hosts = ['*.a.b:443'], connect_ports = [443] }\nlog = false\n",
+    "[ambassador]\nproxy = '127.0.0.1:0'\nhttp = { body = '10M', forwarded = 'forwarded', underscores = 'reject' }\n",
+    "[ambassador]\nhttp = { body = 'none' }\ntrace = { sample = '1%' }\nlog = { redact = 'token', headers = ['a'] }\n",
+    _UPSTREAM
+    + "urls = 'unix:///run/x'\ntimeout = { try = 'none', total = '0s' }\nretry = 'off'\nbreaker = 'off'\n",
+    _UPSTREAM
+    + "urls = ['tcp://[::1]:1']\ntls = {}\nbalance = 'maglev'\nhash = 'address'\nlisten = 'off'\n",
+    _UPSTREAM
+    + "service = 's'\ntimeout = '5s'\nretry = 2\nbreaker = 3\nlimit = { rate = '5/m', client_rate = 'none' }\n",
+    _UPSTREAM
+    + "dns = 'h:1'\nbreaker = { ratio = 'off', on = '5xx' }\ncheck = '/x'\nproxy_protocol = 'send-proxy'\n",
+    _UPSTREAM
+    + "service = 's'\ncheck = { http = '/', status = 204 }\nfault = { abort = 503, abort_share = '5%' }\n",
+    "ambassador.upstreams = { x = 'http://h', y = ['https://a', 'https://b/'] }\n",
+    _ROUTE + "match = '/a/{b}'\nredirect = '/c/{b}'\n[[ambassador.routes]]\nanswer = 404\n",
+    _ROUTE
+    + "match = { host = '*', methods = 'GET', headers = { a = '*' }, query = { b = 1 } }\nanswer = { body = 'x' }\n",
+    _ROUTE
+    + "to = 'x'\ntimeout = 'none'\nretry = { on = ['429'], unsafe = true }\n"
+    + _UPSTREAM
+    + "service = 's'\n",
+    _ROUTE
+    + "to = [{ upstream = 'x', weight = 0 }, 'x']\nrate = '1/s'\n"
+    + _UPSTREAM
+    + "service = 's'\n",
+    "app.port = 1\ninbound = '0.0.0.0:8080'\n",
+    "app.port = 1\n[inbound]\nlisten = '[::]:2'\ntls = { cert_file = 'a', key_file = 'b', min_version = 'TLSv1.3' }\n",
+]
 _BAD = [
+    "[ambassador]\nproxy = 'off'\n",
+    "[ambassador]\nproxy = { connect_ports = [0] }\n",
+    "[ambassador]\nlog = 'off'\n",
+    "[ambassador]\nroutes = { answer = 200 }\n",
+    "ambassador.upstreams = ['http://h']\n",
+    _UPSTREAM + "urls = 'ftp://h'\n",
+    _UPSTREAM + "urls = 'http://h/x'\n",
+    _UPSTREAM + "service = 's'\nlimit = { rate = 200 }\n",
+    _UPSTREAM + "service = 's'\nlimit = { rate = '0/s' }\n",
+    _UPSTREAM + "service = 's'\nlimit = { rate = '1.5/s' }\n",
+    _UPSTREAM + "service = 's'\nretry = 'on'\n",
+    _UPSTREAM + "service = 's'\nretry = { on = ['404'] }\n",
+    _UPSTREAM + "service = 's'\ntimeout = 5\n",
+    _UPSTREAM + "service = 's'\ncheck = 'x'\n",
+    _UPSTREAM + "service = 's'\nhash = 'source'\n",
+    _UPSTREAM + "service = 's'\nhost = 'a/b'\n",
+    _ROUTE + "answer = 99\n",
+    _ROUTE + "redirect = { to = '/', status = 304 }\n",
+    _ROUTE + "redirect = { status = 302 }\n",
+    _ROUTE + "answer = 200\nmatch = { host = 'h:1' }\n",
+    _ROUTE + "answer = 200\nmatch = 'x'\n",
+    _ROUTE + "answer = 200\nmatch = { methods = 'G T' }\n",
+    _ROUTE + "to = 3\n",
+    _ROUTE + "to = [{ weight = 1 }]\n",
+    "app.port = 1\n[inbound]\n",
+    "app.port = 1\ninbound = 'off'\n",
+    "app.port = 1\n[inbound]\nlisten = '0.0.0.0:2'\ntls = { cert_file = 'a' }\n",
     "[store]\nurl = 'etcd://h:2379'\n",
     "[store]\nurl = 'sqlite:x'\n",
     "[[config.files]]\nkey = 'a'\n",

@@ -10,23 +10,29 @@ from hypothesis import strategies as st
 
 from pillion.settings import Settings, SettingsError, diff, from_json, parse, to_json
 from pillion.settings.config import FileMode
+from pillion.settings.edges import Ports
 from pillion.settings.kinds import Choice, Flag, Kind, Number, Text, Whole
 from pillion.settings.positions import locate
 from pillion.settings.problems import Path, Problem
-from pillion.settings.quantities import Duration, Percentage, Size
+from pillion.settings.quantities import Duration, Percentage, Rate, Size
 from pillion.settings.reading import validate
 from pillion.settings.references import Account, Endpoint, Listen, Pattern, Url
+from pillion.settings.route_patterns import check_path_pattern, is_prefix, template_names
 from pillion.settings.shapes import Command, Strings, Strmap, Table
+from pillion.settings.statuses import Status
 from pillion.settings.tables import Tablelist, Tablemap
 from pillion.settings.tree import ROOT
 from pillion.settings.units import (
     format_duration,
     format_percentage,
+    format_rate,
     format_size,
     parse_duration,
     parse_percentage,
+    parse_rate,
     parse_size,
 )
+from pillion.settings.upstream_urls import split_upstream_url
 from pillion.settings.writing import toml
 
 # --- the scanner -------------------------------------------------------------------------------------------------------------
@@ -168,9 +174,15 @@ def test_percentages_are_exact(hundredths: int) -> None:
     assert parse_percentage(format_percentage(fraction)) == fraction
 
 
-@given(st.text("0123456789.dhmsKMGTiB% -e", max_size=12))
+@given(st.integers(1, 1_000_000_000), st.sampled_from("smhd"))
+def test_rates_are_exact(count: int, period: str) -> None:
+    rate = parse_rate(f"{count}/{period}")
+    assert parse_rate(format_rate(rate)) == rate > 0
+
+
+@given(st.text("0123456789.dhmsKMGTiB%/ -e", max_size=12))
 def test_units_refuse_or_answer_but_never_fall_over(text: str) -> None:
-    for parse_one in (parse_duration, parse_size, parse_percentage):
+    for parse_one in (parse_duration, parse_size, parse_percentage, parse_rate):
         with contextlib.suppress(ValueError):
             assert parse_one(text) >= 0
 
@@ -180,6 +192,10 @@ def test_units_refuse_or_answer_but_never_fall_over(text: str) -> None:
 _WORDS = st.text(
     st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=12
 )
+
+
+_SAMPLES = ["shop", "/healthz", "a.b-1", "sqlite", "app", "200-399", "[::1]:1/a.B"]
+_SAMPLES += ["tcp://db:1", "unix:/x", "https://h:1", "address", "cookie:a", "*.a", "/u/{b}/"]
 
 
 def values(kind: Kind) -> st.SearchStrategy[Any]:
@@ -210,6 +226,16 @@ def _plain(kind: Kind) -> st.SearchStrategy[Any]:
             return st.integers(kind.minimum, kind.maximum)
         case Percentage():
             return st.integers(0, 100).map(lambda percent: percent / 100)
+        case Rate():
+            return st.builds(
+                lambda count, period: parse_rate(f"{count}/{period}"),
+                st.integers(1, 1_000_000),
+                st.sampled_from("smhd"),
+            )
+        case Ports():
+            return st.lists(st.integers(1, 65535), max_size=3).map(tuple)
+        case Status():
+            return st.sampled_from(kind.codes)
         case Whole():
             return st.integers(kind.minimum, kind.maximum)
         case Number():
@@ -231,7 +257,9 @@ def _plain(kind: Kind) -> st.SearchStrategy[Any]:
         case Command():
             return st.lists(_WORDS, min_size=1, max_size=3).map(tuple)
         case Strings():
-            items = _WORDS if kind.item.check is None else _plain(kind.item)
+            items = (
+                _WORDS if type(kind.item) is Text and kind.item.check is None else _plain(kind.item)
+            )
             return st.lists(items, max_size=3).map(tuple)
         case Strmap():
             return st.dictionaries(
@@ -248,8 +276,7 @@ def _plain(kind: Kind) -> st.SearchStrategy[Any]:
         case FileMode():
             return st.integers(0, 0o777)
         case Text():
-            samples = ("shop", "/healthz", "a.b-1", "sqlite", "app", "200-399", "[::1]:1/a.B")
-            return st.sampled_from([text for text in samples if _fits(kind, text)])
+            return st.sampled_from([text for text in _SAMPLES if _fits(kind, text)])
     raise AssertionError(kind)
 
 
@@ -302,3 +329,31 @@ def test_any_text_is_read_or_refused_with_problems(text: str, override: str) -> 
         problems = refused.problems
         assert problems  # being refused without a reason is the failure looked for
     assert all(one.line is None or 1 <= one.line <= text.count("\n") + 1 for one in problems)
+
+
+# --- the ambassador's texts --------------------------------------------------------------------------------------------------
+
+
+@settings(max_examples=500)
+@given(st.text("htps:/unix[]@?#.:%1a*{} \n-", max_size=24))
+def test_any_url_of_an_upstream_is_taken_apart_or_refused(text: str) -> None:
+    for tried in (text, f"http://{text}", f"tcp://{text}", f"unix:/{text}"):
+        with contextlib.suppress(ValueError):
+            url = split_upstream_url(tried)
+            assert not set(url.authority) & set("/?#@ \n")
+            assert url.path.startswith("/") if url.scheme == "unix" else 0 < url.port <= 65535
+            if url.scheme != "unix":
+                # What is said to be the authority leads to the same place again.
+                again = f"{url.scheme}://{url.authority}"
+                assert split_upstream_url(again) == url
+
+
+@settings(max_examples=500)
+@given(st.text("/ab{}*.?% ", max_size=16))
+def test_any_path_pattern_can_be_matched_or_is_refused(text: str) -> None:
+    with contextlib.suppress(ValueError):
+        check_path_pattern(text)
+        assert text.startswith("/")
+        assert "//" not in text
+        assert ("*" in text) <= is_prefix(text)
+        assert len(template_names(text)) == text.count("{") == text.count("}")
