@@ -608,8 +608,8 @@ class Exchange:
         self._verdict(now, upstream.is_fault("status", self.status))
         if conn is not None:
             # An answer before the end of the request: the rest would stand before the next one.
-            conn.release(now, keep=self.complete and upstream.proxy_protocol == "off")
-        self._finish(now, keep=not self.close_after and self.complete)
+            conn.release(now, self.complete and upstream.proxy_protocol == "off")
+        self._finish(now, not self.close_after and self.complete)
 
     def flush(self) -> None:
         """Send what has been gathered of the answer."""
@@ -798,13 +798,13 @@ class Exchange:
         if answer.body is not None:
             self.bytes_out = len(answer.body)
         self.client.write(data)
-        self._finish(now, keep=not close)
+        self._finish(now, not close)
 
-    def _finish(self, now: float, *, keep: bool) -> None:
+    def _finish(self, now: float, keep: bool) -> None:
         client = self.client
         self._told(now)
         if client.exchange is self:
-            client.done(keep=keep)
+            client.done(keep)
 
     def _told(self, now: float) -> None:
         """It is over: give back what it has, and tell of it."""

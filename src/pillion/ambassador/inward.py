@@ -236,7 +236,7 @@ class Inward:
                 self.hub.rested(self)
         self.resume_reading()
 
-    def done(self, *, keep: bool) -> None:
+    def done(self, keep: bool) -> None:
         """The exchange has ended, its answer is written: on to the next request, or to the end."""
         self.exchange = None
         self.body_held = False

@@ -152,7 +152,7 @@ class Outward:
             self.reading = True
             self.transport.resume_reading()
 
-    def release(self, now: float, *, keep: bool) -> None:
+    def release(self, now: float, keep: bool) -> None:
         """The exchange is done with us: back to the pool, or closed."""
         self.exchange = None
         self.served += 1
