@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from .endpoint import Endpoint
 
 _CYCLE: Final = 1 << 44  # the length of a round, in the unit of turns
+_GOLDEN: Final = int(_CYCLE * 0.6180339887498949)
+_PHASES: Final = 4096  # the products stay within 64 bits
 _LEAST_RAMP: Final = 0.1
 _POINTS: Final = 8
 _PROBES: Final = 21
@@ -86,15 +88,19 @@ class Shares:
 class Turns:
     """Round robin by weight. Those that are out lose no more than the turns of that time, and owe none.
 
-    Each endpoint's turns are spread over a cycle of one: with weight w at (k - 1/2) / w, earliest
-    first. Over a cycle that gives each exactly its weight. A heap holds those that are in.
+    An endpoint with weight w has its turns at (phase + k) / w of a cycle, whoever is earliest comes
+    next, so that a cycle gives each exactly its weight. Phases follow the golden ratio from a random
+    start: turns of different endpoints do not bunch, and two workers do not go round in step. A heap
+    holds those that are in.
     """
 
-    __slots__ = ("_heap", "_now")
+    __slots__ = ("_heap", "_now", "_start")
 
-    def __init__(self) -> None:
+    def __init__(self, start: float) -> None:
+        """`start` is random, in [0, 1)."""
         self._heap: list[tuple[int, int, Endpoint]] = []
         self._now = 0
+        self._start = int(start * _CYCLE)
 
     def add(self, endpoint: "Endpoint") -> None:
         """Let it take part."""
@@ -102,14 +108,15 @@ class Turns:
             return
         endpoint.queued = True
         stride = _CYCLE // endpoint.weight
-        if endpoint.turn == 0:
-            endpoint.turn = self._now + stride // 2
+        if endpoint.turn < 0:
+            phase = (endpoint.number % _PHASES * _GOLDEN + self._start) % _CYCLE
+            endpoint.turn = self._now + phase // endpoint.weight
         elif endpoint.turn < self._now:
             endpoint.turn = self._now
         elif endpoint.turn > self._now + stride:
             # It comes from another round, or had a smaller weight.
             endpoint.turn = self._now + stride
-        heappush(self._heap, (endpoint.turn, endpoint.order, endpoint))
+        heappush(self._heap, (endpoint.turn, endpoint.number, endpoint))
 
     def next(self, place: int, now: float, slow_start_s: float) -> "Endpoint | None":
         """Whose turn it is, of those in `place`; the others leave the round."""
@@ -127,7 +134,7 @@ class Turns:
                     stride = int(stride / part)
             self._now = endpoint.turn
             endpoint.turn += stride
-            heapreplace(heap, (endpoint.turn, endpoint.order, endpoint))
+            heapreplace(heap, (endpoint.turn, endpoint.number, endpoint))
             return endpoint
         return None
 

@@ -26,7 +26,7 @@ class Endpoint:
         "failures",
         "index",
         "key",
-        "order",
+        "number",
         "place",
         "pool",
         "queued",
@@ -38,7 +38,7 @@ class Endpoint:
     )
 
     def __init__(
-        self, spec: "EndpointSpec", key: str, breaker: "Breaker", born_s: float, order: int
+        self, spec: "EndpointSpec", key: str, breaker: "Breaker", born_s: float, number: int
     ) -> None:
         self.key = key
         self.breaker = breaker
@@ -52,9 +52,9 @@ class Endpoint:
         self.place = 0
         self.index = -1  # in the list of that place
         self.due_s = 0.0  # when it is looked at again; 0.0: nobody will
-        self.turn = 0  # its next turn in the round robin
+        self.turn = -1  # its next turn in the round robin
         self.queued = False
-        self.order = order  # unique: it decides between equal turns
+        self.number = number  # unique in its group
         self.describe(spec)
 
     def describe(self, spec: "EndpointSpec") -> None:

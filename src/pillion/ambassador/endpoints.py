@@ -25,7 +25,6 @@ __all__ = ["Endpoint", "EndpointGroup"]
 _ROUNDING: Final = 1e-9
 _LONG_AGO: Final = float("-inf")
 _NEVER: Final = float("inf")
-_ORDERS: Final = 1 << 30
 _NOBODY: "list[Endpoint]" = []
 
 
@@ -43,9 +42,8 @@ class EndpointGroup:
         "_ejected",
         "_most",
         "_now",
+        "_numbers",
         "_own",
-        "_random",
-        "_serial",
         "_settings",
         "_specs",
         "_zone",
@@ -64,14 +62,13 @@ class EndpointGroup:
         self._settings = settings
         self.zone = zone
         self._zone = zone  # the one that the tiers were made for
-        self._random = random.random
         self._changed = changed
         self._by_key: dict[str, Endpoint] = {}
         self._own = Tier(random.random)
         self._away = Tier(random.random)
         self._ejected = 0  # endpoints whose breaker is not closed
         self._most = 1  # as many may be, by their own failures
-        self._serial = 0
+        self._numbers = 0
         self._now = 0.0
         self._specs: tuple[EndpointSpec, ...] = ()
         self.endpoints: tuple[Endpoint, ...] = ()
@@ -152,10 +149,8 @@ class EndpointGroup:
 
     def _make(self, spec: "EndpointSpec", key: str, born_s: float) -> "Endpoint":
         breaker = Breaker(self._settings.breaker, self._permit, self._turned)
-        # By chance, so that not every worker's round begins with the same one.
-        self._serial += 1
-        order = int(self._random() * _ORDERS) * _ORDERS + self._serial
-        endpoint = Endpoint(spec, key, breaker, born_s, order)
+        self._numbers += 1
+        endpoint = Endpoint(spec, key, breaker, born_s, self._numbers)
         breaker.owner = endpoint
         breaker.freed = self._freed
         return endpoint

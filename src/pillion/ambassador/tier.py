@@ -39,7 +39,7 @@ _MODES: Final = {LEAST_REQUEST: _LEAST, ROUND_ROBIN: _TURNS, RANDOM: _RANDOM, HA
 
 _NEVER: Final = float("inf")
 _DRAWS: Final = 16  # before weights and ramps are let be
-_WAKES: Final = 64  # endpoints that one choice looks at again; the next one goes on
+_WAKES: Final = 64  # endpoints that are looked at again at once; the next choice goes on
 
 
 class Tier:
@@ -75,7 +75,7 @@ class Tier:
         self._even = True
         self._shares: Shares | None = None
         self._weighted: list[Endpoint] = []
-        self._turns = Turns()
+        self._turns = Turns(random())
         self._ring: Ring | None = None
         self._warm_s = 0.0
         self.half_open = 0
@@ -152,8 +152,17 @@ class Tier:
         self, now: float, hash_key: "int | None", tried: "list[Endpoint]"
     ) -> "Endpoint | None":
         """Choose one that is not among `tried` and whose breaker admits a request at `now`; None: there is none."""
-        if now >= self._due_s:
+        if now >= self._due_s and (self._mode == _HASH or not self._trying):
             self._wake(now)
+        endpoint = self._pick(now, hash_key, tried)
+        while endpoint is None and now >= self._due_s:
+            self._wake(now)
+            endpoint = self._trial(tried, now)
+        return endpoint
+
+    def _pick(
+        self, now: float, hash_key: "int | None", tried: "list[Endpoint]"
+    ) -> "Endpoint | None":
         if hash_key is not None and self._mode == _HASH:
             return self._hashed(hash_key, tried, now)
         if self._trying:
@@ -197,7 +206,7 @@ class Tier:
         if due_s == _NEVER or (endpoint.due_s and endpoint.due_s <= due_s):
             return
         endpoint.due_s = due_s
-        heappush(self._due, (due_s, endpoint.order, endpoint))
+        heappush(self._due, (due_s, endpoint.number, endpoint))
         if due_s < self._due_s:
             self._due_s = due_s
 
@@ -206,7 +215,7 @@ class Tier:
         for _ in range(_WAKES):
             if not due or due[0][0] > now:
                 break
-            due_s, _order, endpoint = heappop(due)
+            due_s, _number, endpoint = heappop(due)
             if endpoint.due_s != due_s:
                 continue
             endpoint.due_s = 0.0
@@ -214,6 +223,8 @@ class Tier:
                 # Asked, an open breaker becomes half-open; later than thought, it stays here.
                 endpoint.breaker.admits(now)
                 self.settle(endpoint)
+                if endpoint.place == _TRYING and self._mode != _HASH:
+                    break  # one is enough for this request
         self._due_s = due[0][0] if due else _NEVER
 
     def _trial(self, tried: "list[Endpoint]", now: float) -> "Endpoint | None":
