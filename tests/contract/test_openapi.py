@@ -39,6 +39,8 @@ NOT_HERE = {
     "/v1/config/{key+}",
     "/v1/rollback/{key+}",
     "/v1/schemas/{key+}",
+    "/v1/ambassador/breakers/{upstream}",
+    "/v1/ambassador/breakers/{upstream}/{endpoint+}",
 }
 
 each_route = pytest.mark.parametrize("route", ROUTES, ids=lambda r: f"{r.method} {r.path}")

@@ -52,6 +52,15 @@ COMMANDS = (
     Command("health", "pillion.cli.health", "show the app's health and its checks"),
     Command("logs", "pillion.cli.logs", "show what the app wrote"),
     Command("events", "pillion.cli.events", "show what happened to every component, and why"),
+    Command(
+        "requests", "pillion.cli.requests", "show the requests that went through the ambassador"
+    ),
+    Command("routes", "pillion.cli.routes", "show where requests go: routes, upstreams, endpoints"),
+    Command(
+        "breakers",
+        "pillion.cli.breakers",
+        "show the circuit breakers, or open or close one by hand",
+    ),
     Command("environment", "pillion.cli.environment", "show where the app runs"),
     Command("start", "pillion.cli.start", "start a stopped component"),
     Command("restart", "pillion.cli.restart", "restart a component"),
