@@ -14,10 +14,17 @@ if TYPE_CHECKING:
 
 # It says in its output what it finds in its environment, and goes on.
 APP = ("sh", "-c", "env; echo told; exec sleep 600")
-# Answered by the ambassador itself, so that no upstream is needed.
-ANSWER = """
+
+
+def upstream(name: str, listen: str = "127.0.0.1:0") -> str:
+    """An upstream in pillion.toml; whoever calls it is answered by the ambassador itself, so that no server is needed."""
+    return f"""
+[ambassador.upstreams.{name}]
+urls = ["http://127.0.0.1:9"]
+listen = "{listen}"
 [[ambassador.routes]]
-answer = { status = 200, body = "here" }
+listener = ["{name}"]
+answer = {{ status = 200, body = "here" }}
 """
 
 

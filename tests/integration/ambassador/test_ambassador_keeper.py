@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ambassador_running import (
-    ANSWER,
     APP,
     ask,
     environment,
@@ -21,6 +20,7 @@ from ambassador_running import (
     listens,
     reload,
     start,
+    upstream,
     workers,
 )
 from instance import wait_for
@@ -28,12 +28,8 @@ from instance import wait_for
 if TYPE_CHECKING:
     from instance import Host
 
-UPSTREAM = """
-[ambassador.upstreams.{name}]
-urls = ["http://127.0.0.1:9"]
-"""
-ORDERS = UPSTREAM.format(name="orders")
-STOCK = UPSTREAM.format(name="stock")
+ORDERS = upstream("orders")
+STOCK = upstream("stock")
 PROXY = '[ambassador.proxy]\nlisten = "127.0.0.1:0"\nenv = true\n'
 
 
@@ -71,7 +67,7 @@ def test_without_an_ambassador_nothing_of_it_is_there(host: Host) -> None:
 def test_an_address_that_is_taken_is_told_before_anything_starts(host: Host) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
-        instance = host.run(*APP, settings=f'{ORDERS}listen = "{address}"\n')
+        instance = host.run(*APP, settings=upstream("orders", address))
         out, err = instance.output()
     assert instance.wait() == 1
     assert out == b""
@@ -82,7 +78,7 @@ def test_an_address_that_is_taken_is_told_before_anything_starts(host: Host) -> 
 
 
 def test_each_worker_is_a_component_of_its_own_on_the_same_sockets(host: Host) -> None:
-    instance = start(host, f"{PROXY}{ORDERS}[ambassador]\nworkers = 2\nlimits.memory = '100M'\n")
+    instance = start(host, f"[ambassador]\nworkers = 2\nlimits.memory = '100M'\n{PROXY}{ORDERS}")
     pids = workers(instance)
     assert list(pids) == ["ambassador", "ambassador-2"]
     inodes = []
@@ -105,13 +101,13 @@ def test_each_worker_is_a_component_of_its_own_on_the_same_sockets(host: Host) -
 
 
 def test_a_reload_adds_and_removes_listeners_while_workers_run(host: Host) -> None:
-    instance = start(host, ORDERS + ANSWER)
+    instance = start(host, ORDERS)
     before, pids = listeners(instance), workers(instance)
-    reload(instance, ORDERS + STOCK + ANSWER)
+    reload(instance, ORDERS + STOCK)
     after = listeners(instance)
     assert after["upstream:orders"] == before["upstream:orders"]
     assert ask(after["upstream:stock"]) == (200, b"here")
-    reload(instance, ORDERS + ANSWER)
+    reload(instance, ORDERS)
     assert listeners(instance) == before
     wait_for("nobody listens there any more", lambda: not listens(after["upstream:stock"]))
     assert ask(before["upstream:orders"]) == (200, b"here")
@@ -120,21 +116,21 @@ def test_a_reload_adds_and_removes_listeners_while_workers_run(host: Host) -> No
 
 def test_a_listener_moves_to_another_address(host: Host) -> None:
     port = free_port()
-    instance = start(host, f'{ORDERS}listen = "127.0.0.1:{port}"\n{ANSWER}')
+    instance = start(host, upstream("orders", f"127.0.0.1:{port}"))
     for address in (f"0.0.0.0:{port}", f"127.0.0.1:{port}"):
-        reload(instance, f'{ORDERS}listen = "{address}"\n{ANSWER}')
+        reload(instance, upstream("orders", address))
         assert listeners(instance)["upstream:orders"] == address
         assert ask(f"127.0.0.1:{port}") == (200, b"here")
 
 
 def test_a_reload_that_cannot_be_had_changes_nothing(host: Host) -> None:
-    instance = start(host, ORDERS + ANSWER)
+    instance = start(host, ORDERS)
     before, pids = listeners(instance), workers(instance)
     with open(f"{instance.runtime}/settings.json") as file:
         settings = file.read()
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
-        said = reload(instance, f'{STOCK}listen = "{address}"\n{ORDERS}{ANSWER}')
+        said = reload(instance, upstream("stock", address) + ORDERS)
     assert f"cannot listen on {address}: already in use by pid {os.getpid()}" in said
     assert "set ambassador.upstreams.stock.listen or stop it" in said
     assert (listeners(instance), workers(instance)) == (before, pids)
@@ -143,13 +139,13 @@ def test_a_reload_that_cannot_be_had_changes_nothing(host: Host) -> None:
     assert "reload-refused" in instance.kinds()
     assert ask(before["upstream:orders"]) == (200, b"here")
     # What was in the way is gone now.
-    reload(instance, f'{STOCK}listen = "{address}"\n{ORDERS}{ANSWER}')
+    reload(instance, upstream("stock", address) + ORDERS)
     assert ask(address) == (200, b"here")
 
 
 def test_an_ambassador_comes_and_goes_with_a_reload(host: Host) -> None:
     instance = start(host, "")
-    reload(instance, ORDERS + ANSWER)
+    reload(instance, ORDERS)
     instance.wait_state("ambassador")
     address = listeners(instance)["upstream:orders"]
     assert ask(address) == (200, b"here")
@@ -162,18 +158,18 @@ def test_an_ambassador_comes_and_goes_with_a_reload(host: Host) -> None:
 
 def test_the_number_of_workers_follows_the_settings(host: Host) -> None:
     more = "[ambassador]\nworkers = {}\n"
-    instance = start(host, ORDERS + more.format(1) + ANSWER)
+    instance = start(host, more.format(1) + ORDERS)
     address, first = listeners(instance)["upstream:orders"], workers(instance)["ambassador"]
-    reload(instance, ORDERS + more.format(3) + ANSWER)
+    reload(instance, more.format(3) + ORDERS)
     for name in ("ambassador-2", "ambassador-3"):
         instance.wait_state(name)
-    reload(instance, ORDERS + more.format(1) + ANSWER)
+    reload(instance, more.format(1) + ORDERS)
     wait_for("one is left", lambda: workers(instance) == {"ambassador": first})
     assert ask(address) == (200, b"here")
 
 
 def test_the_keepers_own_upgrade_keeps_ports_token_and_workers(host: Host) -> None:
-    instance = start(host, PROXY + ORDERS + ANSWER)
+    instance = start(host, PROXY + ORDERS)
     before = (listeners(instance), workers(instance))
     env = environment(instance)
     host.pillion("upgrade", "--keeper", "--instance", instance.name)
@@ -188,7 +184,7 @@ def test_the_keepers_own_upgrade_keeps_ports_token_and_workers(host: Host) -> No
 
 @pytest.mark.parametrize("count", [1, 2])
 def test_an_upgrade_replaces_every_worker_on_the_same_sockets(host: Host, count: int) -> None:
-    instance = start(host, f"{ORDERS}[ambassador]\nworkers = {count}\n{ANSWER}")
+    instance = start(host, f"[ambassador]\nworkers = {count}\n{ORDERS}")
     before, where = workers(instance), listeners(instance)
     said = host.pillion("upgrade", "--instance", instance.name, timeout=60).stdout
     assert all(f"{name}: " in said for name in ("agent", *before))
@@ -200,7 +196,7 @@ def test_an_upgrade_replaces_every_worker_on_the_same_sockets(host: Host, count:
 
 
 def test_a_worker_is_restarted_by_its_name(host: Host) -> None:
-    instance = start(host, ORDERS + ANSWER)
+    instance = start(host, ORDERS)
     before = workers(instance)
     host.pillion("restart", "ambassador", "--instance", instance.name)
     instance.wait_state("ambassador")
@@ -209,7 +205,7 @@ def test_a_worker_is_restarted_by_its_name(host: Host) -> None:
 
 
 def test_the_ambassador_ends_after_the_app_and_its_last_records_are_kept(host: Host) -> None:
-    instance = start(host, ORDERS + ANSWER)
+    instance = start(host, ORDERS)
     address = listeners(instance)["upstream:orders"]
     assert ask(address, "/the-last") == (200, b"here")
     instance.signal(signal.SIGTERM)
