@@ -265,10 +265,18 @@ def head_with_body(talk: Talk) -> None:
 
 
 @fault(executes=True)
-def body_with_204(talk: Talk) -> None:
-    """A body where 204 allows none."""
+def length_with_204(talk: Talk) -> None:
+    """A body is told where 204 allows none."""
     talk.execute()
     talk.send(b"HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\n12345")
+    talk.hold()
+
+
+@fault(executes=True)
+def body_with_204(talk: Talk) -> None:
+    """A body follows where 204 allows none."""
+    talk.execute()
+    talk.send(b"HTTP/1.1 204 No Content\r\n\r\n" + _TEN + b"12345")
     talk.hold()
 
 
@@ -361,6 +369,16 @@ def unknown_coding(talk: Talk) -> None:
 @fault(executes=True)
 def bad_chunk(talk: Talk) -> None:
     """A chunk whose size is no number, after a good one."""
+    talk.execute()
+    talk.send(_CHUNKED + b"5\r\n12345\r\n")
+    talk.pause(0.05)
+    talk.send(b"zz\r\n")
+    talk.hold()
+
+
+@fault(executes=True)
+def bad_chunk_at_once(talk: Talk) -> None:
+    """The same, all in one piece with the head."""
     talk.execute()
     talk.send(_CHUNKED + b"5\r\n12345\r\nzz\r\n")
     talk.hold()

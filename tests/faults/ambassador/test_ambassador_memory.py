@@ -1,0 +1,183 @@
+"""Memory stays flat: whatever streams through, however slowly it is taken, and however many connections just wait."""
+
+from __future__ import annotations
+
+import contextlib
+import resource
+import socket
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ambassador_instance import QUICK, Ambassador
+from instance import wait_for
+from misbehaving import Misbehaving
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+_MOST_KB = 64 << 10
+_MOST_MANY_KB = 128 << 10
+# Of one stream, under way between its ends: the buffers of four sockets and ours.
+_UNDER_WAY = 24 << 20
+_GET = b"GET /ok HTTP/1.1\r\nHost: a\r\n\r\n"
+_PATIENT = QUICK.replace('try = "1s"', 'try = "120s"').replace('total = "3s"', 'total = "0s"')
+
+
+@pytest.fixture(scope="module")
+def upstream() -> Iterator[Misbehaving]:
+    """A server that can stream."""
+    with Misbehaving() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def ambassador(upstream: Misbehaving) -> Iterator[Ambassador]:
+    """An instance with time for slow peers."""
+    policy = _PATIENT.replace('idle = "600ms"', 'idle = "60s"')
+    url = f'urls = ["http://127.0.0.1:{upstream.port}"]'
+    more = '[ambassador.http]\nconnections = 12000\nwrite_timeout = "60s"\nidle_timeout = "300s"'
+    with Ambassador({"far": f"{url}\n{policy}"}, more) as running:
+        yield running
+
+
+@pytest.mark.parametrize(
+    "mebibytes",
+    [
+        pytest.param(256, id="256MiB"),
+        pytest.param(1024, id="1GiB", marks=[pytest.mark.soak, pytest.mark.timeout(600)]),
+    ],
+)
+def test_a_slow_reader_holds_the_sender_back(
+    ambassador: Ambassador, upstream: Misbehaving, mebibytes: int
+) -> None:
+    began_at = upstream.sent_bytes["stream"]
+
+    def under_way() -> int:
+        return upstream.sent_bytes["stream"] - began_at - received
+
+    received = 0
+    with _connected(ambassador.ports["far"]) as sock:
+        sock.sendall(f"GET /stream/{mebibytes} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
+        head, _, rest = _until(sock, b"\r\n\r\n").partition(b"\r\n\r\n")
+        assert f"content-length: {mebibytes << 20}".encode() in head.lower()
+        received = len(rest)
+        for part in range(1, 5):
+            # Nobody reads: the sender must come to rest, with little under way.
+            _wait_still(under_way)
+            assert under_way() < _UNDER_WAY
+            assert ambassador.rss_kb() < _MOST_KB
+            while received < (mebibytes << 20) * part // 4:
+                received += len(sock.recv(1 << 18))
+        assert received == mebibytes << 20
+    assert ambassador.most_rss_kb() < _MOST_KB
+
+
+@pytest.mark.parametrize(
+    "mebibytes",
+    [
+        pytest.param(128, id="128MiB"),
+        pytest.param(1024, id="1GiB", marks=[pytest.mark.soak, pytest.mark.timeout(600)]),
+    ],
+)
+def test_a_slow_upstream_holds_the_client_back(
+    ambassador: Ambassador, upstream: Misbehaving, mebibytes: int
+) -> None:
+    size = mebibytes << 20
+    most_kb = 0
+    with _connected(ambassador.ports["far"]) as sock:
+        sock.sendall(f"PUT /sip HTTP/1.1\r\nHost: a\r\nContent-Length: {size}\r\n\r\n".encode())
+        piece = bytes(1 << 20)
+        for _ in range(mebibytes):
+            sock.sendall(piece)
+            most_kb = max(most_kb, ambassador.rss_kb())
+        answer = _until(sock, str(size).encode())
+    assert answer.startswith(b"HTTP/1.1 200")
+    assert most_kb < _MOST_KB
+
+
+def test_a_client_that_leaves_in_the_middle_ends_the_stream(
+    ambassador: Ambassador, upstream: Misbehaving
+) -> None:
+    files = ambassador.open_files()
+    for _ in range(20):
+        with _connected(ambassador.ports["far"]) as sock:
+            sock.sendall(b"GET /stream/1024 HTTP/1.1\r\nHost: a\r\n\r\n")
+            sock.recv(1 << 16)
+    wait_for("the connections are closed", lambda: ambassador.open_files() <= files + 2)
+    assert ambassador.most_rss_kb() < _MOST_KB
+
+
+@pytest.mark.parametrize(
+    ("idle", "active"),
+    [
+        pytest.param(1000, 100, id="1000"),
+        pytest.param(10_000, 1000, id="10000", marks=[pytest.mark.soak, pytest.mark.timeout(600)]),
+    ],
+)
+def test_many_connections_that_wait_beside_some_that_work(
+    ambassador: Ambassador, idle: int, active: int
+) -> None:
+    with contextlib.ExitStack() as stack, _files(idle + 3 * active + 500):
+        before_kb = ambassador.rss_kb()
+        waiting = [stack.enter_context(_connected(ambassador.ports["far"])) for _ in range(idle)]
+        for first in range(0, idle, 200):
+            _ask_all(waiting[first : first + 200])
+        grown_kb = ambassador.rss_kb() - before_kb
+        assert grown_kb < idle * 6, f"{grown_kb / idle:.1f} KiB for each that waits"
+        working = [stack.enter_context(_connected(ambassador.ports["far"])) for _ in range(active)]
+        for _ in range(5):
+            _ask_all(working)
+        _ask_all(waiting[:100])
+        assert ambassador.rss_kb() < (_MOST_MANY_KB if idle > 1000 else _MOST_KB)
+
+
+def _ask_all(socks: list[socket.socket]) -> None:
+    """A request on each at the same time, and every answer."""
+    for sock in socks:
+        sock.sendall(_GET)
+    for sock in socks:
+        answer = _until(sock, b"ok")
+        assert answer.startswith(b"HTTP/1.1 200"), answer
+
+
+def _connected(port: int) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", port), timeout=60)
+
+
+def _until(sock: socket.socket, end: bytes) -> bytes:
+    """Read until `end` has come, and what came with it."""
+    data = b""
+    while end not in data:
+        more = sock.recv(1 << 16)
+        assert more, f"the connection ended after {data!r}"
+        data += more
+    return data
+
+
+def _wait_still(number: Callable[[], int]) -> None:
+    """Wait until a count has not moved for a while."""
+    still = threading.Event()
+    last, same = -1, 0
+
+    def quiet() -> bool:
+        nonlocal last, same
+        now = number()
+        same = same + 1 if now == last else 0
+        last = now
+        still.wait(0.01)
+        return same >= 10
+
+    wait_for("the sender has come to rest", quiet)
+
+
+@contextlib.contextmanager
+def _files(count: int) -> Iterator[None]:
+    """Room for so many descriptors in this process."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(count, hard)), hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
