@@ -58,6 +58,8 @@ def _settings(upstream: Upstream, plain: int, tls: int) -> list[str]:
         'ambassador.upstreams.far.retry={attempts=1, on=["connect"]}',
         "ambassador.upstreams.far.pool={idle_connections=1024}",
         f"ambassador.http.connections={CONNECTIONS}",
+        # Each shows how late the event loop is.
+        'ambassador.heartbeat="200ms"',
         f"app.port={upstream.port}",
         f'inbound.listen="127.0.0.1:{tls}"',
         f'inbound.tls={{cert_file="{upstream.certificate}", key_file="{upstream.key}"}}',

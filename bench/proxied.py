@@ -99,7 +99,7 @@ class Measured:
         ]
         worst = self._world.ambassador.worst_lag_ms()
         if worst is not None:
-            note = "of the whole run, waiting for the core included"
+            note = "of five looks a second over the whole run, waiting for the core included"
             rows.append(Row("longest that the event loop was late", NAME, "ms", [worst], note=note))
         return rows
 
