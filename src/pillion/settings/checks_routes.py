@@ -1,7 +1,7 @@
 """What routes say together: whom they name, what they shadow, and what of them can never be."""
 
 from pillion.settings.problems import Finding, Path, nearest
-from pillion.settings.route_patterns import is_prefix, template_names
+from pillion.settings.route_patterns import is_prefix, placeholders, template_names
 from pillion.settings.routes import APP, INBOUND, PROXY, Match, Redirect, Rewrite, RouteSpec
 from pillion.settings.tree import Settings
 
@@ -37,7 +37,10 @@ def route_notices(settings: Settings) -> list[Finding]:
         for before, other in enumerate(routes[:at]):
             if set(route.ways_in) <= set(other.ways_in) and covers(other.match, route.match):
                 found.append(
-                    Finding(path, f"never reached: route {before} before it matches all of it")
+                    Finding(
+                        path,
+                        f"never reached: ambassador.routes[{before}] before it matches all of it",
+                    )
                 )
                 break
         if not route.to:
@@ -194,13 +197,7 @@ def _rewrite(match: Match, rewrite: Rewrite, path: Path) -> list[Finding]:
 
 
 def _redirect(match: Match, redirect: Redirect, path: Path) -> list[Finding]:
-    to = redirect.to.partition("?")[0].partition("#")[0]
-    where = to if to.startswith("/") else "/" + to.partition("://")[2].partition("/")[2]
-    here = (*path, "redirect", "to")
-    try:
-        return _names(match, where, here)
-    except ValueError as error:
-        return [Finding(here, f"cannot use these braces: {error}")]
+    return _names(match, redirect.to, (*path, "redirect", "to"))
 
 
 def _names(match: Match, written: str, path: Path) -> list[Finding]:
@@ -211,6 +208,6 @@ def _names(match: Match, written: str, path: Path) -> list[Finding]:
             f"cannot fill {{{name}}}: match.path has no such part",
             suggestion=f"{{{near}}}" if (near := nearest(name, known)) else None,
         )
-        for name in template_names(written)
+        for name in placeholders(written)
         if name not in known
     ]

@@ -15,7 +15,7 @@ from pillion.settings.shapes import Strings, Table
 from pillion.settings.upstreams import AUTHORITY_PATTERN, PoolSettings, Upstream, check_authority
 
 INBOUND_TIMEOUTS = Timeouts(try_s=0.0, total_s=0.0)
-"""What stands in front of the app must not end what the app takes its time for; nothing passing at all still does."""
+"""What stands in front of the app does not end what the app takes its time for: its callers have a patience of their own."""
 
 
 class Ports(Kind):
@@ -167,9 +167,9 @@ class HttpLimits(Record):
     )
     normalise: bool = setting(
         Flag(),
-        "Whether paths are normalised before they are matched and sent: percent-encoding, `.`, `..` and `//`.",
+        "Whether paths are normalised before they are matched and sent: needless escapes, `.` and `..`.",
         default=True,
-        also=("normalize", "normalize_path", "merge_slashes", "normalise_path"),
+        also=("normalize", "normalize_path", "normalise_path"),
     )
 
 

@@ -23,6 +23,7 @@ _METHODS = (
     "PROPFIND",
 )
 _TOKEN = frozenset("!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
+_HEX = frozenset("0123456789abcdefABCDEF")
 _WORD = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_")
 
 
@@ -46,6 +47,20 @@ def is_prefix(path: str) -> bool:
     return path.endswith(("/", "*"))
 
 
+def placeholders(text: str) -> list[str]:
+    """The names in braces of what is filled in, wherever they stand. Raises ValueError for braces that name nothing."""
+    names = []
+    before, *rest = text.split("{")
+    for part in rest:
+        name, closed, after = part.partition("}")
+        if not closed or not name or not _WORD.issuperset(name) or "}" in after:
+            raise ValueError("braces hold a name of letters, digits and _: {id}")
+        names.append(name)
+    if "}" in before:
+        raise ValueError("braces hold a name of letters, digits and _: {id}")
+    return names
+
+
 def check_path_pattern(text: str) -> None:
     """Raise ValueError unless `text` can be matched by a normalised path: exact, a prefix, or a template."""
     _check_plain_path(text)
@@ -57,7 +72,22 @@ def check_path_pattern(text: str) -> None:
 def check_path_written(text: str) -> None:
     """Raise ValueError unless `text` can stand in a request's place of a path, with names in braces from the match."""
     _check_plain_path(text)
-    template_names(text)
+    placeholders(text)
+
+
+def check_location(text: str) -> None:
+    """Raise ValueError unless `text` can be sent as `Location`: a path, or an http or https URL, with names in braces."""
+    if any(not 32 < ord(c) < 127 for c in text):
+        raise ValueError("white space, or what is not ASCII, in a URL; write %20 and the like")
+    path = text
+    if text.startswith(("http://", "https://")):
+        authority, slash, path = text.partition("://")[2].partition("/")
+        if not authority or set(authority) & set("?#@{}"):
+            raise ValueError("a host of its own, and a / before anything else")
+        path = slash + path
+    elif not text.startswith("/") or text.startswith("//"):
+        raise ValueError("neither a path nor an http:// or https:// URL")
+    placeholders(path)
 
 
 def _check_plain_path(text: str) -> None:
@@ -67,8 +97,11 @@ def _check_plain_path(text: str) -> None:
         raise ValueError("white space in a path; write %20")
     if "?" in text or "#" in text:
         raise ValueError("a query or fragment has no place here; match has query")
-    if "//" in text or {".", ".."} & set(text.split("/")):
-        raise ValueError("paths are matched after normalisation, which leaves no //, . or ..")
+    if {".", ".."} & set(text.split("/")):
+        raise ValueError("paths are matched after normalisation, which leaves no . and ..")
+    for escape in text.split("%")[1:]:
+        if len(escape) < 2 or not _HEX.issuperset(escape[:2]) or escape.startswith("00"):
+            raise ValueError("a % begins an escape such as %20")
 
 
 def check_host_pattern(text: str) -> None:
@@ -87,12 +120,14 @@ def check_host_pattern(text: str) -> None:
 
 def check_egress_host(text: str) -> None:
     """Raise ValueError unless `text` is a host pattern, with a port or without."""
+    if "/" in text:
+        raise ValueError("a host, not a URL")
+    if text.count(":") > 1 and not text.startswith("["):
+        raise ValueError("an IPv6 address needs brackets")
     host, colon, port = text.rpartition(":")
     if not colon or text.endswith("]"):
         check_host_pattern(text)
         return
-    if "/" in text:
-        raise ValueError("a host, not a URL")
     check_host_pattern(host)
     if split_address(f"x:{port}").port == 0:
         raise ValueError("port 0 cannot be connected to")

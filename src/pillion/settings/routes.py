@@ -22,6 +22,7 @@ from pillion.settings.route_patterns import (
     HostPattern,
     Method,
     PathPattern,
+    check_location,
     check_path_written,
 )
 from pillion.settings.shapes import Strings, Strmap, Table
@@ -41,9 +42,9 @@ RESERVED_NAMES = (PROXY, INBOUND, APP)
 _MOST_BODY = 64 << 10
 _HOP_BY_HOP = (
     *FRAMING,
+    "expect",
+    "http2-settings",
     "keep-alive",
-    "proxy-authenticate",
-    "proxy-authorization",
     "proxy-connection",
     "te",
     "trailer",
@@ -73,13 +74,6 @@ def _check_query_name(text: str) -> None:
 def _check_body(text: str) -> None:
     if len(text.encode(errors="surrogatepass")) > _MOST_BODY:
         raise ValueError("longer than 64K")
-
-
-def _check_redirect(text: str) -> None:
-    if any(ord(c) < 33 or ord(c) == 127 for c in text):
-        raise ValueError("white space in a URL; write %20")
-    if not text.startswith(("/", "http://", "https://")) or text.startswith("//"):
-        raise ValueError("neither a path nor an http:// or https:// URL")
 
 
 class Match(Record):
@@ -185,8 +179,8 @@ class Redirect(Record):
     to: str = setting(
         Text(
             'a path or URL such as "https://shop.example/"',
-            check=_check_redirect,
-            pattern=r"^(/|https?://)\S*$",
+            check=check_location,
+            pattern=r"^(https?://[^/?#@{}\s]+)?(/[!-~]*)?$",
         ),
         "Where to. With a / at its end the rest of the path and the query go with it; `{name}` is what that part of `match.path` was.",
         default="",
@@ -364,7 +358,7 @@ class RouteSpec(Record):
 
     name: str = setting(
         name_text('a name such as "canary"'),
-        "Under which name it stands in logs and metrics; without it, its number.",
+        "Under which name it stands in logs and metrics; without it, its place in the file: #1 for the first.",
         default="",
         example="canary",
         also=("id",),

@@ -40,7 +40,7 @@ UPSTREAM_SOURCES = ("service", "urls", "dns")
 BALANCES = ("least-request", "round-robin", "random", "hash")
 
 _HASH_PATTERN = r"^(address|(header|cookie):[!#$%&'*+.^_`|~0-9A-Za-z-]+)$"
-AUTHORITY_PATTERN = r"^[^/?#@\s]+$"
+AUTHORITY_PATTERN = r"^[^/?#@,{}\s\u0080-\uffff]+$"
 
 
 def upstream_variable(name: str) -> str:
@@ -50,7 +50,9 @@ def upstream_variable(name: str) -> str:
 
 def check_authority(text: str) -> None:
     """Raise ValueError unless `text` can be sent as `Host`: a name or address, with a port or without (RFC 9110, section 7.2)."""
-    if any(ord(c) < 33 or ord(c) == 127 or c in "/?#@," for c in text):
+    if not text.isascii():
+        raise ValueError("a host name is ASCII; write it in its xn-- form")
+    if any(ord(c) < 33 or ord(c) == 127 or c in "/?#@,{}" for c in text):
         raise ValueError("not a host name or address")
 
 

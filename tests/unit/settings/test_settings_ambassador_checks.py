@@ -253,15 +253,8 @@ def test_contradictions(text: str, problem: str) -> None:
             ),
         ),
         (
-            "match = '/users/{id}'\nredirect = 'https://h/{name}?x={id}'",
+            "match = '/users/{id}'\nredirect = 'https://h/{id}?x={name}'",
             "4: ambassador.routes[0].redirect.to: cannot fill {name}: match.path has no such part",
-        ),
-        (
-            "match = '/users/{id}'\nredirect = '/u-{id}'",
-            (
-                "4: ambassador.routes[0].redirect.to: cannot use these braces: "
-                "braces hold the name of one whole part of the path: /users/{id}/cart"
-            ),
         ),
         (
             "answer = 200\nfault = {}",
@@ -397,7 +390,7 @@ def test_nothing_to_say(text: str) -> None:
         (
             PROXY + ROUTE + "answer = 503\n" + ROUTE + "match = '/a'\nanswer = 200\n",
             "ambassador.routes[1]",
-            "never reached: route 0 before it matches all of it",
+            "never reached: ambassador.routes[0] before it matches all of it",
         ),
         ("[ambassador.trace]\nsample = '1%'\n", "ambassador.trace.sample", "until telemetry.otlp"),
         ("[ambassador.limits]\nmemory = '16M'\n", "ambassador.limits.memory", "48M at least"),
