@@ -193,7 +193,7 @@ def test_five_hundred_listeners_fit_under_the_usual_limit_of_open_files(host: Ho
     many = "".join(
         f'[ambassador.upstreams.u{n}]\nurls = ["http://127.0.0.1:9"]\n' for n in range(MANY - 1)
     )
-    instance = start(host, ORDERS, prefix=["prlimit", "--nofile=1024:524288"])
+    instance = start(host, ORDERS, prefix=["prlimit", "--nofile=1024:8192"])
     pid = workers(instance)["ambassador"]
     reload(instance, ORDERS + many)
     where = listeners(instance)
