@@ -191,12 +191,13 @@ class Ring:
             index = bisect_left(points, at << _NUMBER_BITS)
             if index == count:
                 index = 0
-            distance = ((points[index] >> _NUMBER_BITS) - at) & _RING
+            point = points[index]
+            distance = ((point >> _NUMBER_BITS) - at) & _RING
             if distance < nearest or best < 0:
                 nearest = distance
-                best = index
+                best = point
             word = (word + step) & _WORD
-        return self._endpoints[points[best] & _NUMBER]
+        return self._endpoints[best & _NUMBER]
 
     def owner_in(
         self, key: int, places: int, tried: "list[Endpoint]", now: float
@@ -216,10 +217,11 @@ class Ring:
             for _ in range(min(_WALK, count)):
                 if index >= count:
                     index = 0
-                distance = ((points[index] >> _NUMBER_BITS) - at) & _RING
+                point = points[index]
+                distance = ((point >> _NUMBER_BITS) - at) & _RING
                 if best is not None and distance >= nearest:
                     break
-                endpoint = self._endpoints[points[index] & _NUMBER]
+                endpoint = self._endpoints[point & _NUMBER]
                 if (
                     places >> endpoint.place & 1
                     and endpoint not in tried

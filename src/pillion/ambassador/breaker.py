@@ -198,9 +198,9 @@ class Breaker:
             if self._passed >= self._trials:
                 self._close(f"{_count(self._passed, 'trial')} succeeded")
 
-    def cancel(self, token: int, now: float) -> None:
+    # Every event has its time, whether this state needs it or not.
+    def cancel(self, token: int, now: float) -> None:  # noqa: ARG002
         """A request ended without a verdict: a trial is given back."""
-        del now
         if token != self._generation or self._state != _HALF_OPEN:
             return
         if self._taken > self._passed:
@@ -224,12 +224,11 @@ class Breaker:
             return 0.0
         return min(_SOON_S, max(0.0, self._until - now))
 
-    def force(self, state: str | None, now: float) -> None:
+    def force(self, state: str | None, now: float) -> None:  # noqa: ARG002
         """Open or close it by hand, until further notice; None gives it back, closed and with nothing counted.
 
         Raise ValueError for any other state.
         """
-        del now
         if state == OPEN:
             self._forced = True
             self._enter(_OPEN, "by hand", _NEVER)

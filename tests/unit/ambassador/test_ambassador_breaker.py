@@ -49,7 +49,9 @@ class Circuit:
             self.now += every_s
         return self.breaker.state
 
-    @property
+    def forced(self) -> bool:
+        return self.breaker.forced
+
     def admits(self) -> bool:
         return self.breaker.admits(self.now)
 
@@ -62,7 +64,7 @@ class Circuit:
         """The same, half-open."""
         self.opened()
         self.now += 10.0
-        assert self.admits
+        assert self.admits()
         assert self.breaker.state == "half-open"
         return self
 
@@ -168,11 +170,11 @@ def test_the_upstream_is_asked_for_an_opening_alone() -> None:
 def test_open_lets_nothing_through_until_its_time_is_over() -> None:
     circuit = Circuit().opened()
     circuit.now += 9.999
-    assert not circuit.admits
+    assert not circuit.admits()
     assert circuit.breaker.state == "open"
     circuit.now += 0.001
     assert circuit.breaker.state == "open"  # nobody has asked yet
-    assert circuit.admits
+    assert circuit.admits()
     assert circuit.breaker.state == "half-open"
     assert circuit.heard[-1] == ("open", "half-open", "the open time is over")
 
@@ -187,12 +189,12 @@ def test_a_request_begun_although_it_is_open_counts_for_nothing() -> None:
     circuit = Circuit().opened()
     token = circuit.breaker.begin(circuit.now)
     circuit.now += 10.0
-    assert circuit.admits
+    assert circuit.admits()
     circuit.breaker.end(token, True, circuit.now)
     circuit.breaker.end(token, False, circuit.now)
     circuit.breaker.cancel(token, circuit.now)
     assert circuit.breaker.state == "half-open"
-    assert circuit.admits
+    assert circuit.admits()
 
 
 def test_results_from_before_it_opened_are_ignored() -> None:
@@ -204,7 +206,7 @@ def test_results_from_before_it_opened_are_ignored() -> None:
     circuit.breaker.end(tokens[3], True, circuit.now)
     assert circuit.breaker.state == "open"
     circuit.now += 10.0
-    assert circuit.admits
+    assert circuit.admits()
     circuit.breaker.end(tokens[4], False, circuit.now)
     circuit.breaker.end(tokens[5], True, circuit.now)
     circuit.breaker.cancel(tokens[6], circuit.now)
@@ -222,7 +224,7 @@ def test_results_from_before_it_opened_are_ignored() -> None:
 def test_half_open_lets_one_trial_through() -> None:
     circuit = Circuit().half_opened()
     token = circuit.breaker.begin(circuit.now)
-    assert not circuit.admits
+    assert not circuit.admits()
     circuit.breaker.end(token, True, circuit.now)
     assert circuit.breaker.state == "closed"
     assert circuit.heard[-1] == ("half-open", "closed", "1 trial succeeded")
@@ -231,9 +233,9 @@ def test_half_open_lets_one_trial_through() -> None:
 def test_all_of_several_trials_must_succeed() -> None:
     circuit = Circuit(BY_ROW.replace(trials=3)).half_opened()
     tokens = [circuit.breaker.begin(circuit.now) for _ in range(3)]
-    assert not circuit.admits
+    assert not circuit.admits()
     circuit.breaker.end(tokens[0], True, circuit.now)
-    assert not circuit.admits  # three are let through, not three at a time for ever
+    assert not circuit.admits()  # three are let through, not three at a time for ever
     circuit.breaker.end(tokens[1], True, circuit.now)
     assert circuit.breaker.state == "half-open"
     circuit.breaker.end(tokens[2], True, circuit.now)
@@ -255,9 +257,9 @@ def test_a_cancelled_trial_is_given_back() -> None:
     circuit = Circuit().half_opened()
     for _ in range(100):
         token = circuit.breaker.begin(circuit.now)
-        assert not circuit.admits
+        assert not circuit.admits()
         circuit.breaker.cancel(token, circuit.now)
-        assert circuit.admits
+        assert circuit.admits()
     assert circuit.freed == 100
     assert circuit.breaker.state == "half-open"
 
@@ -268,7 +270,7 @@ def test_a_trial_cancelled_twice_is_one_trial() -> None:
     circuit.breaker.cancel(token, circuit.now)
     circuit.breaker.cancel(token, circuit.now)
     assert circuit.breaker.begin(circuit.now) == token
-    assert not circuit.admits
+    assert not circuit.admits()
 
 
 def test_a_success_is_not_given_back() -> None:
@@ -284,9 +286,9 @@ def test_trials_that_nothing_is_heard_of_make_room_for_others() -> None:
     circuit = Circuit().half_opened()
     lost = circuit.breaker.begin(circuit.now)
     circuit.now += 9.999
-    assert not circuit.admits
+    assert not circuit.admits()
     circuit.now += 0.001
-    assert circuit.admits
+    assert circuit.admits()
     assert circuit.breaker.state == "half-open"
     circuit.breaker.end(lost, False, circuit.now)
     assert circuit.breaker.state == "half-open"
@@ -298,7 +300,7 @@ def test_each_failed_trial_doubles_the_open_time_up_to_the_longest() -> None:
     for open_s in (10.0, 20.0, 35.0, 35.0):
         assert circuit.breaker.retry_after(circuit.now) == open_s
         circuit.now += open_s - 0.001
-        assert not circuit.admits
+        assert not circuit.admits()
         circuit.now += 0.001
         assert circuit.calls("b") == "open"
     circuit.now += 35.0
@@ -327,7 +329,7 @@ def test_retry_after() -> None:
     assert circuit.breaker.retry_after(circuit.now) == 6.0
     circuit.now += 60.0
     assert circuit.breaker.retry_after(circuit.now) == 0.0
-    assert circuit.admits
+    assert circuit.admits()
     assert circuit.breaker.retry_after(circuit.now) == 0.0
     circuit.breaker.begin(circuit.now)
     assert circuit.breaker.retry_after(circuit.now) == 1.0
@@ -349,11 +351,11 @@ def test_by_hand_it_stays_whatever_happens(before: str, hand: str) -> None:
     for _ in range(10):
         circuit.calls("bbbbggc", every_s=100.0)
         assert circuit.breaker.state == hand
-        assert circuit.admits == (hand == "closed")
-    assert circuit.breaker.forced
+        assert circuit.admits() == (hand == "closed")
+    assert circuit.forced()
     circuit.breaker.force(None, circuit.now)
     assert circuit.heard[-1] == (hand, "closed", "given back")
-    assert not circuit.breaker.forced
+    assert not circuit.forced()
     assert circuit.calls("bb") == "closed"
     assert circuit.calls("b") == "open"
 
@@ -369,7 +371,7 @@ def test_opening_by_hand_asks_nobody() -> None:
     circuit = Circuit()
     circuit.spare = False
     circuit.breaker.force("open", circuit.now)
-    assert not circuit.admits
+    assert not circuit.admits()
     assert circuit.breaker.opened == 0
 
 
@@ -392,9 +394,9 @@ def test_it_cannot_be_forced_half_open() -> None:
 def test_the_state_survives_other_settings() -> None:
     circuit = Circuit().opened()
     circuit.breaker.configure(BY_ROW.replace(consecutive=100), circuit.now)
-    assert not circuit.admits
+    assert not circuit.admits()
     circuit.now += 10.0
-    assert circuit.admits
+    assert circuit.admits()
     circuit.breaker.configure(BY_ROW, circuit.now)
     assert circuit.breaker.state == "half-open"
     assert len(circuit.heard) == 2
@@ -417,7 +419,7 @@ def test_a_shorter_open_time_holds_at_once() -> None:
 def test_switched_off_nothing_stays_open() -> None:
     circuit = Circuit().opened()
     circuit.breaker.configure(NO_BREAKER, circuit.now)
-    assert circuit.admits
+    assert circuit.admits()
     assert circuit.heard[-1] == ("open", "closed", "switched off")
 
 
@@ -425,7 +427,7 @@ def test_switched_off_what_was_opened_by_hand_stays_open() -> None:
     circuit = Circuit()
     circuit.breaker.force("open", circuit.now)
     circuit.breaker.configure(NO_BREAKER, circuit.now)
-    assert not circuit.admits
+    assert not circuit.admits()
 
 
 def test_trials_that_are_enough_by_now_close_it() -> None:

@@ -8,6 +8,7 @@ from random import Random
 import pytest
 
 from pillion.ambassador.endpoints import Endpoint, EndpointGroup
+from pillion.ambassador.pool import Pool
 from pillion.ambassador.snapshot import EndpointSpec
 from pillion.settings.policies import Breaker as BreakerSettings
 from pillion.settings.upstreams import Upstream
@@ -490,7 +491,7 @@ def test_all_of_them_cold_is_as_good_as_all_warm(balance: str) -> None:
 def test_what_stays_keeps_its_state() -> None:
     world = World(*ABC)
     a = world.at("a")
-    a.active, a.requests, a.failures, a.pool = 3, 10, 2, object()
+    a.active, a.requests, a.failures, a.pool = 3, 10, 2, Pool(4.0, 64, 0)
     world.fail("a")
     before = a.pool
     assert world.update(spec("a", 7), spec("d")) == ["b", "c"]
