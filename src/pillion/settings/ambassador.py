@@ -10,7 +10,7 @@ from pillion.settings.kinds import Flag, Text, Whole
 from pillion.settings.limits import Limits
 from pillion.settings.names import NAME_PATTERN, check_name
 from pillion.settings.quantities import Duration, Percentage
-from pillion.settings.record import INSTANCE, Record, setting
+from pillion.settings.record import Record, setting
 from pillion.settings.routes import RouteSpec
 from pillion.settings.shapes import Strings, Table
 from pillion.settings.sidecar import SIDECAR_LIMITS
@@ -91,7 +91,6 @@ class Ambassador(Record):
         Whole(1, MOST_WORKERS),
         "How many processes share the work; one uses one core at most.",
         default=1,
-        restart=INSTANCE,
         also=("processes", "concurrency", "worker_processes", "nbthread", "threads"),
     )
     limits: Limits = setting(

@@ -65,7 +65,7 @@ def ambassador_notices(settings: Settings) -> list[Finding]:
                 "without effect until telemetry.otlp says where to ship",
             )
         )
-    return [*found, *_passed_by(settings), *route_notices(settings)]
+    return [*found, *_variables(settings), *_passed_by(settings), *route_notices(settings)]
 
 
 def _urls(upstream: Upstream, path: Path) -> list[Finding]:
@@ -170,7 +170,7 @@ def _fault(fault: Fault | None, path: Path) -> list[Finding]:
 def _names(settings: Settings) -> list[Finding]:
     found = []
     held: dict[str, str] = {}
-    for name, upstream in settings.ambassador.upstreams.items():
+    for name in settings.ambassador.upstreams:
         path = ("ambassador", "upstreams", name)
         variable = upstream_variable(name)
         if name.lower() in RESERVED_NAMES:
@@ -186,41 +186,39 @@ def _names(settings: Settings) -> list[Finding]:
                     f"cannot tell it from {other}: both are {variable} for the app; rename one",
                 )
             )
-        if upstream.listen is not None:
-            found += _variable(settings, variable)
     return found
 
 
-def _variable(settings: Settings, variable: str) -> list[Finding]:
+def _variables(settings: Settings) -> list[Finding]:
+    """What the user sets for the app is not overwritten by what the ambassador has to tell it."""
+    ambassador = settings.ambassador
+    names = [
+        upstream_variable(name)
+        for name, upstream in ambassador.upstreams.items()
+        if upstream.listen is not None
+    ]
+    if ambassador.proxy is not None and ambassador.proxy.env:
+        names += _PROXY_VARIABLES
     return [
-        Finding((section, "env", variable), "cannot set it: it is what the app learns by this name")
+        Finding(
+            (section, "env", name), "keeps the app from learning what the ambassador has for it"
+        )
         for section, held in (("app", settings.app.env), ("config", settings.config.env))
-        if variable in held
+        for name in names
+        if name in held
     ]
 
 
 def _proxy(settings: Settings) -> list[Finding]:
     proxy = settings.ambassador.proxy
-    if proxy is None:
+    if proxy is None or proxy.egress != "list" or proxy.hosts:
         return []
-    found = []
-    if proxy.egress == "list" and not proxy.hosts:
-        found.append(
-            Finding(
-                ("ambassador", "proxy", "egress"),
-                'cannot go by a list without hosts; set hosts, or "deny"',
-            )
+    return [
+        Finding(
+            ("ambassador", "proxy", "egress"),
+            'cannot go by a list without hosts; set hosts, or "deny"',
         )
-    if proxy.env:
-        found += [
-            Finding(
-                ("app", "env", name),
-                "cannot set it twice; ambassador.proxy.env sets it as well, remove one",
-            )
-            for name in _PROXY_VARIABLES
-            if name in settings.app.env
-        ]
-    return found
+    ]
 
 
 def _inbound(settings: Settings) -> list[Finding]:

@@ -8,7 +8,7 @@ from pillion.settings.kinds import Choice, Flag, Kind, Schema, Text, Whole, quot
 from pillion.settings.policies import NO_BREAKER, NO_RETRY, Breaker, Limit, Retry, Timeouts
 from pillion.settings.problems import Place
 from pillion.settings.quantities import Duration, Size
-from pillion.settings.record import INSTANCE, Record, setting
+from pillion.settings.record import Record, setting
 from pillion.settings.references import Listen
 from pillion.settings.route_patterns import EgressHost
 from pillion.settings.shapes import Strings, Table
@@ -51,16 +51,16 @@ class Proxy(Record):
 
     listen: str = setting(
         Listen(off=False),
-        "Where the proxy listens; port 0 takes any free one.",
+        "Where the proxy listens; port 0 takes any free one. A new address holds at once, and the app learns of it when it starts again.",
         default="127.0.0.1:0",
-        restart=INSTANCE,
+        restart="app",
         also=("bind", "address", "port"),
     )
     env: bool = setting(
         Flag(),
         "Tell the app by `http_proxy`, `https_proxy` and `no_proxy`, in both cases.",
         default=False,
-        restart=INSTANCE,
+        restart="app",
         also=("environment", "variables", "http_proxy"),
     )
     egress: str = setting(
@@ -80,6 +80,7 @@ class Proxy(Record):
         Flag(),
         "Ask for credentials, which the app has in its variables, so that other users of the host cannot borrow the proxy.",
         default=True,
+        restart="app",
         also=("auth", "authentication", "basic_auth", "password"),
     )
     connect_ports: tuple[int, ...] = setting(

@@ -16,7 +16,7 @@ from pillion.settings.policies import (
 )
 from pillion.settings.problems import Place
 from pillion.settings.quantities import Duration
-from pillion.settings.record import INSTANCE, Record, setting
+from pillion.settings.record import Record, setting
 from pillion.settings.references import Endpoint, Listen
 from pillion.settings.shapes import Strings, Table
 from pillion.settings.statuses import StatusRange
@@ -229,14 +229,16 @@ class Upstream(Record):
         '"http" with all of the policy, or "tcp", byte for byte: databases, gRPC and HTTP/2, balanced per connection. '
         'With tcp URLs it is "tcp" unless told otherwise.',
         default="http",
+        restart="app",
         also=("mode", "type", "scheme"),
     )
     listen: str | None = setting(
         Listen(),
         "The local port of this upstream, which the app learns as `PILLION_UPSTREAM_<NAME>`; port 0 takes any free one, "
-        '"off": there is none, and it is reached by routes and the proxy alone.',
+        '"off": there is none, and it is reached by routes and the proxy alone. A new address holds at once, and the app learns of it '
+        "when it starts again.",
         default="127.0.0.1:0",
-        restart=INSTANCE,
+        restart="app",
         also=("bind", "listener", "local_port", "port", "entrypoint"),
     )
     host: str | None = setting(

@@ -452,10 +452,10 @@ def test_values_that_the_ambassador_cannot_use(line: str) -> None:
 @pytest.mark.parametrize(
     ("before", "after", "restart"),
     [
-        ("workers = 1", "workers = 2", "instance"),
+        ("workers = 1", "workers = 2", ""),
         ("heartbeat = '12s'", "heartbeat = '5s'", "ambassador"),
         ("drain = '1s'", "drain = '2s'", ""),
-        ("proxy = { env = true }", "proxy = { env = false }", "instance"),
+        ("proxy = { env = true }", "proxy = { env = false }", "app"),
         ("proxy = { egress = 'allow' }", "proxy = { egress = 'deny' }", ""),
         ("", "proxy = {}", ""),
         ("upstreams.x.service = 'a'", "upstreams.x.service = 'b'", ""),
@@ -463,7 +463,7 @@ def test_values_that_the_ambassador_cannot_use(line: str) -> None:
         (
             "upstreams.x = { service = 'a', listen = '127.0.0.1:1' }",
             "upstreams.x = { service = 'a', listen = '127.0.0.1:2' }",
-            "instance",
+            "app",
         ),
         ("log = true", "log = false", ""),
         ("http = { trusted_hops = 0 }", "http = { trusted_hops = 1 }", ""),

@@ -132,14 +132,6 @@ def told(text: str) -> list[tuple[str, str]]:
             ),
         ),
         (
-            "[app.env]\nPILLION_UPSTREAM_X = 'y'\n" + SERVICE,
-            "2: app.env.PILLION_UPSTREAM_X: cannot set it: it is what the app learns by this name",
-        ),
-        (
-            "[app.env]\nhttp_proxy = 'y'\n" + PROXY + "env = true\n",
-            "2: app.env.http_proxy: cannot set it twice; ambassador.proxy.env sets it as well, remove one",
-        ),
-        (
             PROXY + "egress = 'list'\n",
             '2: ambassador.proxy.egress: cannot go by a list without hosts; set hosts, or "deny"',
         ),
@@ -391,6 +383,16 @@ def test_nothing_to_say(text: str) -> None:
             PROXY + ROUTE + "answer = 503\n" + ROUTE + "match = '/a'\nanswer = 200\n",
             "ambassador.routes[1]",
             "never reached: ambassador.routes[0] before it matches all of it",
+        ),
+        (
+            "[app.env]\nPILLION_UPSTREAM_X = 'y'\n" + SERVICE,
+            "app.env.PILLION_UPSTREAM_X",
+            "keeps the app from learning",
+        ),
+        (
+            "[config.env]\nhttp_proxy = 'y'\n" + PROXY + "env = true\n",
+            "config.env.http_proxy",
+            "keeps the app from learning",
         ),
         ("[ambassador.trace]\nsample = '1%'\n", "ambassador.trace.sample", "until telemetry.otlp"),
         ("[ambassador.limits]\nmemory = '16M'\n", "ambassador.limits.memory", "48M at least"),
