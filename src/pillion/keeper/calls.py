@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import resource
 
-from . import cgroups
+from . import cgroups, wire
 from . import component as parts
 from .app import checked_variables, stop_signal
 from .lean import signal
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from .plan import LimitsPlan
     from .wire import Channel, Json, Message
 
+# As many components or sockets always fit into one message.
+_FEW = 16
 _LIMIT_NAMES = ("memory", "cpu", "processes", "open_files")
 
 
@@ -89,7 +91,20 @@ class Calls:
         return [*own, *(c.view() for c in keeper.components.values())]
 
     def status(self) -> dict[str, Json]:
-        """Return the whole instance."""
+        """Return the whole instance; without what its processes count, when that does not fit into a message."""
+        status = self._status()
+        if len(self._keeper.components) > _FEW or len(self._keeper.instance.sockets) > _FEW:
+            try:
+                wire.encode({"op": "reply", "id": 1 << 53, "result": status})
+            except ValueError:
+                components = self.views()
+                for component in components:
+                    assert isinstance(component, dict)
+                    component["stats"] = {}
+                status["components"] = components
+        return status
+
+    def _status(self) -> dict[str, Json]:
         keeper = self._keeper
         instance, said = keeper.instance, keeper.notify
         return {

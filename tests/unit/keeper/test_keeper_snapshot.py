@@ -23,7 +23,8 @@ from pillion.keeper.heart import Heart
 from pillion.keeper.hierarchies import Hierarchies
 from pillion.keeper.instance import claim
 from pillion.keeper.keeper import Keeper
-from pillion.keeper.output import open_streams
+from pillion.keeper.listeners import bind
+from pillion.keeper.output import open_streams, stream_names
 from pillion.keeper.plan import default_plan
 from pillion.keeper.wire import Channel
 
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 
 State = dict[str, Any]
 BOUND_S = 10.0
+# Of these there is another of the same kind in the state.
+ALIKE = {"stderr", "sidecar", "shipper", "ambassador", "ambassador-2", "probe", "spans"}
 DESCRIPTORS = {"lock", "guard", "channel", "read", "write", "memory", "report", "oom_fd", "pidfd"}
 
 
@@ -46,11 +49,23 @@ def keeper(
     monkeypatch.setenv("PILLION_STATE_DIR", f"{tmp_path}/state")
     plan = default_plan(["node", "server.js"], "shop")
     plan["shipper"]["enabled"] = True
+    plan["ambassador"] = {
+        **plan["shipper"],
+        "workers": 2,
+        "listeners": {
+            "proxy": {"listen": "127.0.0.1:0", "protocol": "http"},
+            "upstream:orders": {"listen": "127.0.0.1:0", "protocol": "http"},
+        },
+        "proxy_env": True,
+        "proxy_credentials": True,
+    }
     plan["logs"]["ring_bytes"] = 1 << 16
     instance = claim("shop", exact=True)
     instance.bind({"listen": "127.0.0.1:0", "probe_listen": None}, app_uid=None)
+    instance.sockets.update(bind(plan["ambassador"]["listeners"]))
+    instance.proxy_token = "t0ken"
     groups = Groups(Hierarchies(None, frozenset(), {}), "pillion-shop")
-    one = Keeper(plan, instance, open_streams(plan["logs"]), groups)
+    one = Keeper(plan, instance, open_streams(plan["logs"], stream_names(plan)), groups)
     one.started, one.version = "2026-01-01T00:00:00.000Z", "0.0.1"
     one.overrides, one.oom_score = ["app.port=1"], "-17"
     one.app_variables = {"PRICES": "[1, 2]"}
@@ -58,7 +73,7 @@ def keeper(
     one.output.channel, one.output.pid, one.output.restarts = Channel(ours), os.getpid(), 4
     one.notify.update({"READY": "1", "STATUS": "serving", "MAINPID": "77"})
     peers, channels = [theirs], [one.output.channel]
-    for part in (one.agent, one.components["shipper"]):
+    for part in one.sidecars:
         ours, theirs = wire.pair()
         peers.append(theirs)
         channels.append(Channel(ours))
@@ -144,8 +159,8 @@ def test_what_was_dumped_is_what_is_loaded(keeper: Keeper) -> None:
 def test_every_descriptor_is_named_once_and_is_open(keeper: Keeper) -> None:
     found = snapshot.descriptors(state_of(keeper))
     assert len(found) == len(set(found))
-    # Two locks, the scribe's channel, four sockets, fifteen of the streams, two channels, one pidfd.
-    assert len(found) == 2 + 1 + 4 + 15 + 2 + 1
+    # Two locks, the scribe's channel, six sockets, three of each stream, a channel each of the sidecar's four, one pidfd.
+    assert len(found) == 2 + 1 + 6 + 3 * 7 + 4 + 1
     for fd in found:
         os.fstat(fd)
 
@@ -215,7 +230,7 @@ def test_a_trial_refuses_whatever_the_take_over_could_not_do_without(keeper: Kee
     wrong = []
     for path in paths(state):
         # One of each kind stands for its like.
-        if {"stderr", "sidecar", "shipper", "probe"} & set(path[1:]) or "plan" in path[:-2]:
+        if ALIKE & set(path[1:]) or "plan" in path[:-2]:
             continue
         cut = copy.deepcopy(state)
         inner = cut
@@ -254,7 +269,7 @@ def test_a_take_over_closes_descriptors_on_exec_and_tells_the_journal(
     keeper: Keeper, failure: str | None
 ) -> None:
     keeper.adopted = None
-    for part in (keeper.agent, keeper.components["shipper"]):
+    for part in keeper.sidecars:
         part.process = None
         part.state = parts.STOPPED
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -361,3 +376,55 @@ def test_a_state_from_before_a_stream_is_given_it(keeper: Keeper) -> None:
 
     assert trial(state) == 0
     assert in_child(again) == 0
+
+
+def test_an_earlier_version_had_no_ambassador(keeper: Keeper) -> None:
+    """Its state is taken over as it stands, and nothing of an ambassador is made up."""
+    state = state_of(keeper)
+    del state["plan"]["ambassador"], state["instance"]["proxy_token"]
+    for name in ("proxy", "upstream:orders"):
+        del state["instance"]["sockets"][name]
+    for name in ("requests", "spans"):
+        del state["streams"][name]
+    for name in ("ambassador", "ambassador-2"):
+        del state["components"][name]
+
+    def again() -> int:
+        loaded = snapshot.load(copy.deepcopy(state))
+        right = (
+            [c.name for c in loaded.sidecars] == ["agent", "shipper"]
+            and not {"requests", "spans"} & set(loaded.output.streams)
+            and not loaded.output.outdated
+        )
+        return 0 if right else 1
+
+    assert in_child(again) == 0
+
+
+def test_workers_come_back_as_what_they_are(keeper: Keeper) -> None:
+    state = state_of(keeper)
+
+    def again() -> int:
+        loaded = snapshot.load(copy.deepcopy(state))
+        found = [(c.name, c.role, c.worker) for c in loaded.sidecars[2:]]
+        wanted = [("ambassador", "ambassador", 1), ("ambassador-2", "ambassador", 2)]
+        return 0 if found == wanted else 1
+
+    assert in_child(again) == 0
+
+
+def test_a_status_that_is_too_long_leaves_out_what_processes_count(keeper: Keeper) -> None:
+    whole = keeper.calls.status()
+    assert keeper.components["ambassador"].view() in whole["components"]  # type: ignore[operator] # a list
+    assert set(whole["listeners"]) == {"proxy", "upstream:orders"}  # type: ignore[arg-type] # an object
+    worker = keeper.components["ambassador"].process
+    assert worker is not None
+    worker.stats = {f"number_{n}": n for n in range(10_000)}
+    names = [f"upstream:{'x' * 60}{n}" for n in range(500)]
+    for name in names:
+        keeper.plan["ambassador"]["listeners"][name] = {"listen": "127.0.0.1:0", "protocol": "http"}
+        keeper.instance.sockets[name] = keeper.instance.sockets["proxy"]
+    status = keeper.calls.status()
+    wire.encode({"op": "state", "state": status})
+    assert set(names) <= set(status["listeners"])  # type: ignore[arg-type] # an object
+    assert all(not c["stats"] for c in status["components"])  # type: ignore[index,union-attr,call-overload] # objects
