@@ -199,22 +199,30 @@ def _strict(context: ssl.SSLContext) -> None:
 
 
 def _load_pair(context: ssl.SSLContext, cert_file: str, key_file: str) -> datetime.datetime | None:
+    """Load certificate and key, which must belong together; return when the certificate expires."""
+    chain, key = _text(cert_file), _text(key_file)
+    at, end = chain.find(_BEGIN), chain.find(_END)
+    if not 0 <= at < end:
+        raise ValueError(f"cannot use the certificate {cert_file}: there is none in it, in PEM")
+    if "PRIVATE KEY-----" not in key:
+        raise ValueError(f"cannot use the key {key_file}: there is none in it, in PEM")
+    if "ENCRYPTED" in key:
+        raise ValueError(
+            f"cannot use the key {key_file}: it is encrypted; store it without password"
+        )
     try:
         # Without a password OpenSSL would ask the terminal for one.
         context.load_cert_chain(cert_file, key_file, password=_no_password)
     except ssl.SSLError as error:
-        why = error.reason or str(error)
-        if why == "KEY_VALUES_MISMATCH":
+        why = "one of them is damaged"
+        if error.reason == "KEY_VALUES_MISMATCH":
             why = "they do not belong together; replace both"
-        elif why == "NO_START_LINE" or "PEM" in str(error):
-            why = "one of them is not in PEM, or its key is encrypted"
+        elif error.reason is not None:
+            why = error.reason.replace("_", " ").lower()
         raise ValueError(
             f"cannot use the certificate {cert_file} with the key {key_file}: {why}"
         ) from error
-    with open(cert_file, encoding="ascii", errors="replace") as file:
-        text = file.read(MOST_FILE_BYTES)
-    first = text[text.index(_BEGIN) : text.index(_END) + len(_END)]
-    return not_after(ssl.PEM_cert_to_DER_cert(first))
+    return not_after(ssl.PEM_cert_to_DER_cert(chain[at : end + len(_END)]))
 
 
 def _load_trusted(context: ssl.SSLContext, ca_file: str) -> None:
@@ -222,12 +230,17 @@ def _load_trusted(context: ssl.SSLContext, ca_file: str) -> None:
         context.load_verify_locations(cafile=ca_file)
     except ssl.SSLError as error:
         raise ValueError(
-            f"cannot use {ca_file} as trusted certificates: {error.reason or error}"
+            f"cannot use {ca_file} as trusted certificates: there is none in it, or it is damaged"
         ) from error
 
 
 def _no_password() -> str:
     return ""
+
+
+def _text(path: str) -> str:
+    with open(path, encoding="ascii", errors="replace") as file:
+        return file.read(MOST_FILE_BYTES)
 
 
 def _readable(path: str) -> None:
