@@ -183,6 +183,11 @@ class Worker(asyncio.Protocol):
             self._sent = snapshot.revision
             self._transport.write(self._publisher.message)
 
+    @property
+    def unsent_bytes(self) -> int:
+        """What it was sent and the kernel has not taken yet."""
+        return 0 if self._transport is None else self._transport.get_write_buffer_size()
+
     def hang_up(self) -> None:
         """Close the connection."""
         if self._transport is not None:
