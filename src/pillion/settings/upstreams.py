@@ -243,7 +243,8 @@ class Upstream(Record):
     )
     host: str | None = setting(
         Text("a host name", check=check_authority, pattern=AUTHORITY_PATTERN, optional=True),
-        "The `Host` that is sent; without it, the URL's host, or the service's or DNS name.",
+        "The `Host` that is sent; without it, what the client asked for by the proxy or inbound, and by the upstream's own port the "
+        "URL's host, or the service's or DNS name.",
         default=None,
         example="orders.internal",
         also=("host_header", "authority", "host_rewrite", "preserve_host"),
