@@ -25,6 +25,8 @@ ACCEPTS_IN_A_ROW = 4
 """A wake-up takes no more, so that the other workers get some; what is left wakes us up again."""
 EXHAUSTED_S = 0.2
 """The pause after an accept that failed for want of descriptors or memory: the backlog stays readable, and we would spin."""
+FREED_S = 0.005
+"""The pause when a connection of ours has ended meanwhile: its descriptor is free a moment later."""
 HANDSHAKE_S = 10.0
 """The longest TLS handshake, and the longest wait for a PROXY header."""
 SHUTDOWN_S = 30.0
@@ -101,6 +103,7 @@ class Listener:
         self._closed = False
         self._watching = False
         self._again: asyncio.TimerHandle | None = None
+        self._freed = False
         self._opening: set[asyncio.Task[None]] = set()
 
     @property
@@ -174,6 +177,7 @@ class Listener:
 
     def _try_again(self) -> None:
         self._again = None
+        self._freed = False
         self._watch()
 
     def _open(self, sock: socket.socket, address: object) -> None:
@@ -206,7 +210,12 @@ class Listener:
     def _left(self) -> None:
         self.open -= 1
         self._counters.open -= 1
-        if not self._watching:
+        if self._again is not None:
+            if not self._freed:
+                self._freed = True
+                self._again.cancel()
+                self._again = self._loop.call_later(FREED_S, self._try_again)
+        elif not self._watching:
             self._watch()
 
     async def _hand_on(self, sock: socket.socket, peer: Peer) -> None:
