@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pillion.settings.logs import Logs
     from pillion.settings.supervision import Watchdog
     from pillion.settings.telemetry import Telemetry
+    from pillion.settings.upstreams import Upstream
 
 _FULL = {
     "drop_oldest": "the oldest dropped first",
@@ -44,6 +45,8 @@ def summary(settings: Settings) -> list[tuple[str, str]]:
     rows += [("keeps", _keeps(settings.logs)), ("ships", _ships(settings.telemetry))]
     if settings.config.files:
         rows.append(("writes", ", ".join(file.path for file in settings.config.files)))
+    if settings.uses_ambassador:
+        rows += _traffic(settings)
     rows.append(("found", _found(settings)))
     rows.append(
         ("api", f"Unix socket{f' and {settings.api.listen}' if settings.api.listen else ''}")
@@ -94,6 +97,37 @@ def _found(settings: Settings) -> str:
     port = service.port or settings.app.port
     name = service.name or settings.app.name or "the name of its command"
     return f"as {name}{f' on port {port}' if port else ''}, when it is healthy"
+
+
+def _traffic(settings: Settings) -> list[tuple[str, str]]:
+    """Whom the app calls and who calls the app, through the ambassador."""
+    ambassador, inbound = settings.ambassador, settings.inbound
+    rows = []
+    if ambassador.upstreams:
+        calls = [_upstream(name, one) for name, one in ambassador.upstreams.items()]
+        rows.append(("calls", "; ".join(calls)))
+    if ambassador.proxy is not None:
+        proxy = ambassador.proxy
+        where = f"{len(proxy.hosts)} hosts" if proxy.egress == "list" else proxy.egress
+        rows.append(("proxy", f"{proxy.listen}, egress: {where}"))
+    if ambassador.routes:
+        rows.append(("routes", str(len(ambassador.routes))))
+    if inbound is not None:
+        tls = " with TLS" if inbound.tls is not None else ""
+        rows.append(("inbound", f"{inbound.listen}{tls}, to port {settings.app.port}"))
+    return rows
+
+
+def _upstream(name: str, upstream: Upstream) -> str:
+    if upstream.service is not None:
+        where = f"service {upstream.service}"
+    elif upstream.dns is not None:
+        where = f"dns {upstream.dns}"
+    else:
+        where = upstream.urls[0] if len(upstream.urls) == 1 else f"{len(upstream.urls)} URLs"
+    tcp = ", tcp" if upstream.protocol == "tcp" and not where.startswith("tcp:") else ""
+    at = f" at {upstream.listen}" if upstream.listen is not None else ""
+    return f"{name} ({where}{tcp}){at}"
 
 
 def _restarts(app: App) -> str:

@@ -125,6 +125,37 @@ def test_check_says_what_holds_and_keeps_secrets(
     assert json.loads(capsys.readouterr().out)["summary"]["stops"] == "TERM, and KILL after 10s"
 
 
+def test_check_tells_who_calls_whom(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "x.toml"
+    file.write_text(
+        """
+        service.port = 8080
+        [app]
+        port = 3000
+        [ambassador]
+        proxy = { egress = "list", hosts = ["*.example.org", "example.net"] }
+        [ambassador.upstreams]
+        orders = { service = "orders", listen = "127.0.0.1:5001" }
+        pay = { urls = "https://pay.example", listen = "off" }
+        db = { dns = "db:5432", protocol = "tcp", listen = "off" }
+        cache = ["tcp://a:1", "tcp://b:1"]
+        [[ambassador.routes]]
+        to = "pay"
+        [inbound]
+        listen = "127.0.0.1:8080"
+        """
+    )
+    assert _run(check, str(file)) == 0
+    assert (
+        "  calls     orders (service orders) at 127.0.0.1:5001; pay (https://pay.example); "
+        "db (dns db:5432, tcp); cache (2 URLs, tcp) at 127.0.0.1:0\n"
+        "  proxy     127.0.0.1:0, egress: 2 hosts\n"
+        "  routes    1\n"
+        "  inbound   127.0.0.1:8080, to port 3000\n"
+        "  found     as the name of its command on port 8080, when it is healthy\n"
+    ) in capsys.readouterr().out
+
+
 def test_check_takes_overrides(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "x.toml"
     file.write_text("")
