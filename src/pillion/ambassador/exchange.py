@@ -62,6 +62,7 @@ class Exchange:
         "answered",
         "attempts",
         "began_s",
+        "begun",
         "bytes_in",
         "bytes_out",
         "chunked",
@@ -143,6 +144,9 @@ class Exchange:
         self.framing = 0
         self.out: list[bytes] = []
         self.answered = False
+        """Whether there is the head of an answer to pass on."""
+        self.begun = False
+        """Whether the client has been sent something of it."""
         self.chunked = False
         self.head_only = False
         self.close_after = False
@@ -371,9 +375,11 @@ class Exchange:
         conn, self.conn = self.conn, None
         if conn is not None:
             conn.abort()
-        if self.answered:
+        if self.begun:
             self._truncate(reason)
             return
+        if self.answered:
+            self._take_back()
         idempotent = self.head.method in _IDEMPOTENT
         if self.client.transport is not None:
             delay_s = self.retry.delay(
@@ -458,7 +464,7 @@ class Exchange:
         """What the client sends is no body, or ends in the middle."""
         now = monotonic()
         self._drop(now, None)
-        if self.answered:
+        if self.begun:
             self._truncate("bad-request")
             return
         self.answer_own(OwnAnswer("bad-request", error.reason, error.status))
@@ -542,8 +548,6 @@ class Exchange:
         self.last_s = now
         self.try_at_s = self.total_at_s = _NEVER
         self.answered = True
-        self.kept_body = []
-        self.replayable = False
         self.state = ANSWERING
         self._arm()
         line = _status_line(status, head.reason)
@@ -617,6 +621,10 @@ class Exchange:
         if not out:
             return
         self.last_s = monotonic()
+        if not self.begun:
+            self.begun = True
+            self.replayable = False
+            self.kept_body = []
         client = self.client
         if client.transport is not None:
             if len(out) == 1:
@@ -626,6 +634,13 @@ class Exchange:
             else:
                 client.transport.write(b"".join(out))
         self.out = []
+
+    def _take_back(self) -> None:
+        """The answer was broken before anything of it was sent: there is none."""
+        self.answered = self.chunked = self.head_only = False
+        self.out = []
+        self.bytes_out = self.status = 0
+        self.first_s = -1.0
 
     def hold_answer(self) -> None:
         """The client takes no more for now."""
@@ -756,7 +771,7 @@ class Exchange:
             not self.complete and not self.client.body_held and reason == "idle-timeout"
         )
         self._drop(now, None if waits_for_client else fault)
-        if self.answered:
+        if self.begun:
             self._truncate(reason)
         elif waits_for_client:
             self.answer_own(

@@ -1,0 +1,88 @@
+# The C side of exchange.py.
+
+cimport cython
+
+from pillion.http.codec.events cimport End, RequestHead, ResponseHead
+
+from .inward cimport Inward
+from .outward cimport Outward
+from .pool cimport Pool
+
+cdef class Exchange:
+    cdef public bint answered
+    cdef public int attempts
+    cdef public double began_s
+    cdef public bint begun
+    cdef public long long bytes_in
+    cdef public long long bytes_out
+    cdef public bint chunked
+    cdef public Inward client
+    cdef public bint close_after
+    cdef public bint complete
+    cdef public Outward conn
+    cdef public double connect_s
+    cdef public double deadline_s
+    cdef public object door
+    cdef public object endpoint
+    cdef public double first_s
+    cdef public long long framing
+    cdef public object hash_key
+    cdef public RequestHead head
+    cdef public bint head_only
+    cdef public str host
+    cdef public object hub
+    cdef public int informational
+    cdef public list kept_body
+    cdef public long long kept_bytes
+    cdef public double last_s
+    cdef public str note
+    cdef public list out
+    cdef public str path
+    cdef public bint placed
+    cdef public str query
+    cdef public str reason
+    cdef public bint replayable
+    cdef public object retry
+    cdef public object route
+    cdef public bint sent_any
+    cdef public int state
+    cdef public int status
+    cdef public str target
+    cdef public object ticket
+    cdef public object timeouts
+    cdef public object timer
+    cdef public long long token
+    cdef public double total_at_s
+    cdef public object trace
+    cdef public bytes trailer_block
+    cdef public list tried
+    cdef public double try_at_s
+    cdef public object upstream
+    cdef public object way
+
+    @cython.locals(now=cython.double)
+    cpdef object begin(self)
+    cdef object _admitted(self, double now)
+    @cython.locals(pool=Pool, conn=Outward)
+    cdef object _try(self, double now)
+    @cython.locals(head=RequestHead, length=cython.longlong, data=bytes)
+    cdef object _send(self, Outward conn, double now)
+    cdef object _verdict(self, double now, object failed)
+    cpdef object body(self, bytes data)
+    cpdef object body_end(self, End end)
+    cpdef object answer_head(self, Outward conn, ResponseHead head)
+    @cython.locals(request=RequestHead, client=Inward, length=cython.longlong, block=bytes, line=bytes, framing=bytes, status=int, close=bint)
+    cdef object _pass_on(self, Outward conn, ResponseHead head, double now)
+    cpdef object answer_data(self, bytes data)
+    @cython.locals(conn=Outward, now=cython.double)
+    cpdef object answer_end(self, End end)
+    @cython.locals(client=Inward, out=list)
+    cpdef object flush(self)
+    cdef object _take_back(self)
+    @cython.locals(client=Inward)
+    cdef object _finish(self, double now, bint keep)
+    cdef object _told(self, double now)
+    @cython.locals(head=RequestHead)
+    cdef object _facts(self, double now)
+    @cython.locals(due=cython.double, idle_s=cython.double)
+    cdef object _arm(self)
