@@ -9,6 +9,7 @@ import asyncio
 import random
 import socket
 import threading
+from collections import deque
 from typing import TYPE_CHECKING
 
 from pillion.ambassador.resolve import Answer
@@ -42,7 +43,7 @@ class Names:
         self._look = look
         self._loop = asyncio.get_running_loop()
         self._names: dict[str, _Name] = {}
-        self._waiting: list[_Name] = []
+        self._waiting: deque[_Name] = deque()
         self._running = 0
         self._closed = False
         self.failures = 0
@@ -52,6 +53,7 @@ class Names:
         """Look up these names and no others, each at its interval in seconds; new ones at once."""
         for name in [name for name in self._names if name not in wanted]:
             self._names.pop(name).cancel()
+        self._waiting = deque(one for one in self._waiting if self._names.get(one.name) is one)
         for name, interval_s in wanted.items():
             known = self._names.get(name)
             if known is not None:
@@ -111,7 +113,7 @@ class Names:
         if self._closed:
             return
         if self._waiting:
-            self._begin(self._waiting.pop(0))
+            self._begin(self._waiting.popleft())
         if self._names.get(known.name) is not known:
             return
         before = known.addresses, known.error

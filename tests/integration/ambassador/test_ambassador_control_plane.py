@@ -477,7 +477,7 @@ def test_reports_come_within_a_second_and_not_oftener(tmp_path: Path) -> None:
         async with everything(tmp_path) as world:
             worker, plane = world.worker(), world.plane()
             await until("the policy", lambda: worker.keys)
-            seen = []
+            seen: list[Report] = []
             loop = asyncio.get_running_loop()
             began = loop.time()
             while loop.time() < began + 2.5:
