@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from pillion.http.codec.events import End, RequestHead, ResponseHead
 
     from .concurrency import Ticket
-    from .endpoints import Endpoint
+    from .endpoint import Endpoint
     from .inward import Inward
     from .live import LiveRoute, LiveUpstream
     from .outward import Outward
