@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from pillion.model.component import Component, Exit, Status
 
 HEADS = ("NAME", "STATE", "PID", "AGE", "RESTARTS", "MEMORY", "CPU", "LIMITS", "LAST EXIT")
+# Of the ambassador's in one line; `--json` has them all.
+_MOST_LISTENERS = 8
 
 
 def describe_exit(last: Exit | None) -> str:
@@ -51,10 +53,19 @@ def instance_lines(status: Status, *, colour: bool) -> list[str]:
     lines = [head]
     if status.app.status_text:
         lines.append(f"app says: {printable(status.app.status_text)}")
+    if status.listeners:
+        lines.append(f"listens {_listeners(status.listeners)}")
     means = sorted({one.limits_by for one in status.components if one.limits_by})
     if means:
         lines.append(f"limits by {', '.join(means)}")
     return lines
+
+
+def _listeners(listeners: Mapping[str, str]) -> str:
+    names = [name.removeprefix("upstream:") for name in listeners]
+    shown = [f"{n} {listeners[name]}" for n, name in zip(names, listeners, strict=True)]
+    more = len(shown) - _MOST_LISTENERS
+    return ", ".join([*shown[:_MOST_LISTENERS], *([f"and {more} more"] if more > 0 else [])])
 
 
 def _row(component: Component, now_s: float, cpu: Mapping[str, float] | None) -> list[Cell]:

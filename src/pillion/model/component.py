@@ -109,13 +109,14 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Overview(msgspec.Struct, frozen=True, kw_only=True):
-    """The answer to `GET /v1/components`: the items, and the instance that they belong to."""
+    """The answer to `GET /v1/components`: the items, the instance that they belong to, and where its ambassador listens."""
 
     items: list[Component]
     instance: str = ""
     run: str = ""
     keeper: KeeperFacts | None = None
     app: AppFacts = AppFacts()
+    listeners: dict[str, str] = {}
 
     def status(self) -> Status:
         """The same as the keeper tells it."""
@@ -126,6 +127,7 @@ class Overview(msgspec.Struct, frozen=True, kw_only=True):
             keeper=keeper,
             app=self.app,
             components=self.items,
+            listeners=self.listeners,
         )
 
 
@@ -137,4 +139,5 @@ def overview(status: Status) -> Overview:
         run=status.run,
         keeper=status.keeper,
         app=status.app,
+        listeners=status.listeners,
     )

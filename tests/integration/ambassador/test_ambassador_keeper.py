@@ -98,6 +98,11 @@ def test_each_worker_is_a_component_of_its_own_on_the_same_sockets(host: Host) -
     assert len(set(inodes)) == 1
     shown = host.pillion("components", "--instance", instance.name).stdout
     assert "ambassador-2" in shown
+    where = listeners(instance)
+    said = host.pillion("status", "--instance", instance.name).stdout
+    assert f"listens orders {where['upstream:orders']}, proxy {where['proxy']}\n" in said
+    as_json = host.pillion("status", "--json", "--instance", instance.name).stdout
+    assert json.loads(as_json)["listeners"] == where
 
 
 def test_a_reload_adds_and_removes_listeners_while_workers_run(host: Host) -> None:
