@@ -93,6 +93,7 @@ class Exchange:
         "reason",
         "replayable",
         "retry",
+        "reusable",
         "route",
         "sent_any",
         "state",
@@ -150,6 +151,8 @@ class Exchange:
         self.chunked = False
         self.head_only = False
         self.close_after = False
+        self.reusable = False
+        """Whether the endpoint takes another request on its connection (RFC 9112 section 9.3)."""
         self.informational = 0
         self.ticket: Ticket | None = None
         self.placed = False
@@ -575,6 +578,7 @@ class Exchange:
         else:
             close = True
         self.close_after = close
+        self.reusable = head.keep_alive
         if close:
             framing += b"connection: close\r\n"
         elif request.minor == 0:
@@ -612,7 +616,8 @@ class Exchange:
         self._verdict(now, upstream.is_fault("status", self.status))
         if conn is not None:
             # An answer before the end of the request: the rest would stand before the next one.
-            conn.release(now, self.complete and upstream.proxy_protocol == "off")
+            keep = self.reusable and self.complete and upstream.proxy_protocol == "off"
+            conn.release(now, keep)
         self._finish(now, not self.close_after and self.complete)
 
     def flush(self) -> None:
