@@ -6,6 +6,12 @@ import socket
 import struct
 
 _LINGER_ZERO = struct.pack("ii", 1, 0)
+_KEEP_ALIVE = (
+    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 60),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 20),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3),
+)
 
 
 def one_read_at_most(transport: asyncio.Transport) -> None:
@@ -25,3 +31,12 @@ def reset_on_close(transport: asyncio.BaseTransport) -> None:
     if sock is not None:
         with contextlib.suppress(OSError):  # it is gone already
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_ZERO)
+
+
+def keep_alive(transport: asyncio.BaseTransport) -> None:
+    """Have the kernel ask a silent TCP peer after a minute whether it is still there, and end the connection after two."""
+    sock = transport.get_extra_info("socket")
+    if sock is not None and sock.family != socket.AF_UNIX:
+        with contextlib.suppress(OSError):  # it is gone already
+            for option in _KEEP_ALIVE:
+                sock.setsockopt(*option)

@@ -12,13 +12,16 @@ from typing import cast
 
 import msgspec
 
-from .transports import reset_on_close
+from .transports import keep_alive, reset_on_close
 
 HIGH_BYTES = 256 * 1024
 """What may wait for a side before the other is read no more."""
 LOW_BYTES = 64 * 1024
 FLUSH_S = 30.0
 """The longest that a tunnel without idle time waits for its last bytes to be taken."""
+
+PATIENT_S = 120.0
+"""A tunnel that may be silent for longer has the kernel see whether its ends are still there."""
 
 EOF = "eof"
 RESET = "reset"
@@ -220,6 +223,8 @@ class _Side:
             transport.set_write_buffer_limits(high=0)
             self.pause_writing()
         transport.set_write_buffer_limits(high=HIGH_BYTES, low=LOW_BYTES)
+        if not 0.0 < self.relay.idle_s <= PATIENT_S:
+            keep_alive(transport)
 
     def data_received(self, data: bytes) -> None:
         relay = self.relay

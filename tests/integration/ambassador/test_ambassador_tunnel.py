@@ -8,7 +8,7 @@ import socket
 from typing import TYPE_CHECKING, Self
 
 from ambassador_edges import Catcher, Edge, run, until
-from pillion.ambassador.tunnel import CUT, EOF, IDLE, RESET, Relay, RelayEnd, Tunnels
+from pillion.ambassador.tunnel import CUT, EOF, IDLE, RESET, Held, Relay, RelayEnd, Tunnels
 
 if TYPE_CHECKING:
     from pillion.ambassador.peer import Peer
@@ -214,5 +214,67 @@ def test_a_side_that_is_gone_already_ends_the_tunnel() -> None:
             writer.close()
         async with edge:
             pass
+
+    run(work())
+
+
+def test_a_tunnel_that_may_be_silent_for_long_is_watched_by_the_kernel() -> None:
+    async def work() -> None:
+        for idle_s, watched in ((0.0, True), (3600.0, True), (30.0, False)):
+            async with Tunnel(idle_s=idle_s) as tunnel:
+                for caught in tunnel.peers:
+                    assert caught.transport is not None
+                    sock = caught.transport.get_extra_info("socket")
+                    alive = sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+                    assert bool(alive) is watched
+
+    run(work())
+
+
+def _other_end(one: Held) -> object:
+    assert one.transport is not None
+    return one.transport.get_extra_info("peername")
+
+
+def test_data_and_end_that_came_before_the_tunnel_are_kept() -> None:
+    async def work() -> None:
+        made: list[Held] = []
+
+        def factory(peer: Peer) -> Held:
+            made.append(Held())
+            return made[-1]
+
+        async with Edge(factory) as edge:
+            streams = [await asyncio.open_connection(*edge.address) for _ in range(2)]
+            await until(lambda: len(made) == 2 and made[1].transport, "both")
+            # One says something and ends, the other ends at once. A pause after the first bytes leaves the end in the kernel.
+            for said, (_, writer) in zip((b"banner", b""), streams, strict=True):
+                writer.write(said)
+                writer.write_eof()
+            mine = streams[0][1].get_extra_info("sockname")
+            made.sort(key=lambda one: _other_end(one) != mine)
+            await until(lambda: made[0].first and made[1].finished, "what came first")
+            a, b = made
+            assert a.transport is not None
+            assert b.transport is not None
+            assert not a.lost
+            ends: list[RelayEnd] = []
+            tunnels = Tunnels()
+            Relay(
+                a.transport,
+                b.transport,
+                first_a=a.first,
+                first_b=b.first,
+                finished_a=a.finished,
+                finished_b=b.finished,
+                idle_s=30.0,
+                ended=ends.append,
+                tunnels=tunnels,
+            )
+            for said, (reader, writer) in zip((b"", b"banner"), streams, strict=True):
+                assert await reader.read() == said
+                writer.close()
+            await until(lambda: ends, "the end")
+            assert (ends[0].bytes_ab, ends[0].bytes_ba, ends[0].why) == (6, 0, EOF)
 
     run(work())
