@@ -63,11 +63,12 @@ def forwarded_fields(
 def client_address(headers: Headers, peer: bytes, hops: int, flags: int = X_FORWARDED) -> bytes:
     """Return the address of the client as far as it can be believed: `peer` with 0 hops.
 
-    With n hops it is the nth entry from the end, or the first of fewer. Without port and brackets.
+    With n hops it is the nth entry from the end of X-Forwarded-For, or the first of fewer; of
+    Forwarded where that alone is in use. Without port and brackets.
     """
     if not hops:
         return peer
-    if flags & X_FORWARDED:
+    if flags != FORWARDED:
         nodes = trusted_nodes(headers, hops)
     else:
         nodes = []

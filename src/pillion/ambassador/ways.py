@@ -169,7 +169,7 @@ class Way:
             return None
         client = exchange.client.peer_bytes
         if self.hops and limit.clients is not None:
-            client = client_address(exchange.head.headers, client, self.hops)
+            client = client_address(exchange.head.headers, client, self.hops, self.forwarded)
         wait_s = limit.wait_s(client, now)
         if not wait_s:
             return None
