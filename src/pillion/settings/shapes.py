@@ -160,6 +160,7 @@ class Table(Kind):
         self.base = base
         self.shorthand = shorthand
         self.words = words or {}
+        self._usual: dict[str, object] = {}
 
     def member(self, name: str) -> Kind | None:
         """The kind of the setting `name` of this table, or None when there is none."""
@@ -232,11 +233,16 @@ class Table(Kind):
         """Unknown members are ignored and missing ones keep their default: during an upgrade two versions read one file."""
         if not isinstance(value, dict):
             raise self.unfit(value)
+        # Most of what is read is as it always is. Comparing it costs little, and hundreds of upstreams are read while requests wait.
+        usual = self._usual or cast("dict[str, object]", self.encode(self.base))
+        self._usual = usual
+        if value == usual:
+            return self.base
         given: dict[str, object] = {}
         for member in self.base.members:
-            if member.attribute not in value:
+            one = value.get(member.attribute, usual[member.attribute])
+            if one == usual[member.attribute]:
                 continue
-            one = value[member.attribute]
             kind = member.spec.kind
             try:
                 given[member.attribute] = (
