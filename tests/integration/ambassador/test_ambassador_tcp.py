@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import random
 import socket
+from concurrent.futures import ThreadPoolExecutor
 from random import Random
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Self
 
+import grpc
 import pytest
 
 from ambassador_edges import Edge, listening, run, until
@@ -409,3 +412,69 @@ def test_draining_cuts_what_is_left() -> None:
             writer.close()
 
     run(work())
+
+
+def test_both_directions_at_once_and_not_a_byte_else() -> None:
+    chance = random.Random(11)
+    questions = [chance.randbytes(chance.randrange(1, 200_000)) for _ in range(60)]
+    answers = [chance.randbytes(chance.randrange(1, 200_000)) for _ in range(60)]
+
+    async def send(writer: asyncio.StreamWriter, pieces: list[bytes]) -> None:
+        for piece in pieces:
+            writer.write(piece)
+            await writer.drain()
+        writer.write_eof()
+
+    got: list[bytes] = []
+
+    async def both(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        data, _ = await asyncio.gather(reader.read(), send(writer, answers))
+        got.append(data)
+        writer.close()
+
+    async def work() -> None:
+        async with Site(both) as site:
+            reader, writer = await site.client()
+            data, _ = await asyncio.gather(reader.read(), send(writer, questions))
+            assert data == b"".join(answers)
+            await until(lambda: got, "the other side")
+            assert got[0] == b"".join(questions)
+            facts = await site.told()
+            assert (facts.bytes_in, facts.bytes_out) == (len(got[0]), len(data))
+            writer.close()
+
+    run(work())
+
+
+def test_grpc_passes_calls_and_streams() -> None:
+    """HTTP/2 as bytes: a call, and a stream in both directions."""
+    handlers = {
+        "Echo": grpc.unary_unary_rpc_method_handler(lambda request, _: request * 2),
+        "Chat": grpc.stream_stream_rpc_method_handler(
+            lambda requests, _: (request[::-1] for request in requests)
+        ),
+    }
+    server = grpc.server(ThreadPoolExecutor(4))
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("demo", handlers),))
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+
+    def calls(address: str) -> None:
+        with grpc.insecure_channel(address) as channel:
+            echo = channel.unary_unary("/demo/Echo")
+            assert echo(b"x" * 500_000, timeout=20) == b"x" * 1_000_000
+            chat = channel.stream_stream("/demo/Chat")
+            said = [bytes((at,)) * at for at in range(1, 200)]
+            assert list(chat(iter(said), timeout=20)) == said
+
+    async def work() -> None:
+        async with Site(port) as site:
+            await asyncio.to_thread(calls, f"127.0.0.1:{site.edge.address[1]}")
+            facts = await site.told()
+            assert (facts.version, facts.reason) == ("tcp", "")
+            assert facts.bytes_out > 1_000_000
+
+    try:
+        run(work())
+    finally:
+        server.stop(None).wait(10)
