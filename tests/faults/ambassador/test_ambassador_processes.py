@@ -7,8 +7,11 @@ import os
 import signal
 import socket
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
+
+import pytest
 
 from ambassador_running import ask, listeners, listens, reload, start, upstream, workers
 from instance import BOUND_S, alive, wait_for
@@ -205,3 +208,28 @@ def test_five_hundred_listeners_fit_under_the_usual_limit_of_open_files(host: Ho
     replaced(instance, "ambassador", pid)
     assert ask(where["upstream:u0"])[0] in (502, 503)
     assert ask(where["upstream:orders"], bound_s=BOUND_S) == HERE
+
+
+@pytest.mark.parametrize("command", [("upgrade",), ("restart", "ambassador")])
+def test_whoever_connects_while_workers_are_replaced_is_answered(
+    host: Host, command: tuple[str, ...]
+) -> None:
+    instance = start(host, TWO)
+    address, before = listeners(instance)["upstream:orders"], workers(instance)
+    over = threading.Event()
+
+    def client() -> list[tuple[int, bytes]]:
+        answers = [ask(address)]
+        while not over.is_set():
+            answers.append(ask(address))
+        return answers
+
+    with ThreadPoolExecutor(4) as clients:
+        asking = [clients.submit(client) for _ in range(4)]
+        try:
+            host.pillion(*command, timeout=60)
+        finally:
+            over.set()
+        answers = [one for asked in asking for one in asked.result()]
+    assert set(answers) == {HERE}
+    assert workers(instance)["ambassador"] != before["ambassador"]
