@@ -15,9 +15,19 @@ _ESCAPES = {
 }
 
 
+# Changes every byte that does not stand for itself; what is not changed comes back as the same object.
+_UNSAFE = bytes(
+    code if 32 <= code < 127 and code not in (34, 92) else 128 + (code == 128)
+    for code in range(256)
+)
+
+
 def is_plain(text: str) -> bool:
     """Return whether this stands in a JSON string as it is: printable ASCII without quotation marks and backslashes."""
-    return text.isascii() and text.isprintable() and '"' not in text and "\\" not in text
+    if not text.isascii():
+        return False
+    data = text.encode()
+    return data.translate(_UNSAFE) is data
 
 
 def quoted(text: str, most_bytes: int) -> str:

@@ -51,31 +51,37 @@ class Redaction:
         self._known: dict[str, bool] = {}
 
     def hides(self, name: str) -> bool:
-        """Return whether the value of `name` is left out."""
-        hidden = self._known.get(name)
-        if hidden is None:
-            lowered = name.lower()
-            hidden = lowered in self._exact or self._pattern.match(lowered) is not None
-            if len(self._known) >= _MOST_NAMES:
-                self._known.clear()
-            self._known[name] = hidden
+        """Return whether the value of `name`, which may be percent-encoded, is left out."""
+        if "%" in name or "+" in name:
+            name = unquote_plus(name, errors="replace")
+        name = name.lower()
+        return name in self._exact or self._pattern.match(name) is not None
+
+    def _judge(self, name: str) -> bool:
+        """Judge a name that may not have been seen yet, and keep what was found."""
+        hidden = self.hides(name)
+        if len(self._known) >= _MOST_NAMES:
+            self._known.clear()
+        self._known[name] = hidden
         return hidden
 
     def query(self, query: str) -> str:
-        """Return a query string without the values that are hidden; names may be percent-encoded."""
+        """Return a query string without the values that are hidden."""
         if "=" not in query:
             return query
         # A semicolon separates parameters, too, for some programs; the separators are kept.
         parts = _SEPARATORS.split(query) if ";" in query else query.split("&")
         changed = False
         for at, part in enumerate(parts):
-            name, equals, _ = part.partition("=")
-            if not equals:
+            end = part.find("=")
+            if end < 0:
                 continue
-            if "%" in name or "+" in name:
-                name = unquote_plus(name, errors="replace")
-            if self.hides(name):
-                parts[at] = part[: part.index("=") + 1] + HIDDEN
+            name = part[:end]
+            hidden = self._known.get(name)
+            if hidden is None:
+                hidden = self._judge(name)
+            if hidden:
+                parts[at] = part[: end + 1] + HIDDEN
                 changed = True
         if not changed:
             return query

@@ -92,7 +92,7 @@ class RequestLog:
             return
         if self._limit < 1 << 56 and not (self._errors and facts.failed()):
             trace_id = facts.trace_id
-            share = int(trace_id[18:], 16) if len(trace_id) == 32 else self._ids.bits(56)
+            share = int(trace_id[18:], 16) if len(trace_id) == 32 else int(self._ids.digits(14), 16)
             if share >= self._limit:
                 self.skipped += 1
                 return
@@ -155,11 +155,12 @@ class RequestLog:
 
     def _place(self, key: tuple[str, str, str, str, str]) -> str:
         names = ("direction", "listener", "route", "upstream", "endpoint")
-        place = "".join(
+        pieces = [
             f',"{name}":"{quoted(value, _NAME_BYTES)}"'
             for name, value in zip(names, key, strict=True)
             if value
-        )
+        ]
+        place = "".join(pieces)
         if len(self._places) >= _MOST_PLACES:
             self._places.clear()
         self._places[key] = place

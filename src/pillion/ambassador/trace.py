@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     from pillion.http.codec.events import Headers
     from pillion.settings.ambassador import Trace as TraceSettings
 
-# So many ids come from one seed; a new one costs a system call.
-_IDS_PER_SEED = 1 << 16
+_FILL_BYTES = 1024
+# So many digits come from one seed; a new one costs a system call.
+_FILLS_PER_SEED = 1 << 10
 # Section 3.3.1.5: at least 512 characters are to be passed on. More is a sender's mistake, and would be our cost.
 STATE_BYTES = 4096
 _STATE_MEMBERS = 32
@@ -45,26 +46,35 @@ class Trace:
 
 
 class Ids:
-    """Random ids from a cheap generator that is seeded anew from the system every so often."""
+    """Random ids, cut from the digits of a generator that is seeded anew from the system every so often."""
 
-    __slots__ = ("_entropy", "_generator", "_left")
+    __slots__ = ("_at", "_digits", "_entropy", "_left", "_random")
 
     def __init__(self, entropy: "Callable[[int], bytes]" = os.urandom) -> None:
         self._entropy = entropy
-        self._generator = random.Random(0)
+        self._random = random.Random(0)
         self._left = 0
+        self._digits = ""
+        self._at = 0
 
-    def bits(self, count: int) -> int:
-        """Return a number of `count` random bits that is not zero (sections 3.2.2.3 and 3.2.2.4)."""
-        if self._left <= 0:
-            self._generator.seed(int.from_bytes(self._entropy(32), "big"))
-            self._left = _IDS_PER_SEED
-        self._left -= 1
-        return self._generator.getrandbits(count) or 1
+    def digits(self, count: int) -> str:
+        """Return so many hexadecimal digits that are not all zero (sections 3.2.2.3 and 3.2.2.4)."""
+        at = self._at
+        if at + count > len(self._digits):
+            if self._left <= 0:
+                self._random.seed(int.from_bytes(self._entropy(32), "big"))
+                self._left = _FILLS_PER_SEED
+            self._left -= 1
+            # Little at a time: no request waits for the ids of a thousand others.
+            self._digits = self._random.randbytes(_FILL_BYTES).hex()
+            at = 0
+        self._at = at + count
+        found = self._digits[at : at + count]
+        return found if found.strip("0") else self.digits(count)
 
     def share(self) -> float:
         """Return a number in [0, 1)."""
-        return self._generator.random()
+        return int(self.digits(13), 16) / (1 << 52)
 
 
 _ids = Ids()
@@ -86,7 +96,7 @@ def begin(headers: "Headers", settings: "TraceSettings", ids: "Ids | None" = Non
             sampled = int(parent[53:55], 16) & 1 == 1
             return Trace(parent[3:35].decode(), parent[36:52].decode(), "", sampled, b"")
         return Trace("", "", "", False, b"")
-    span_id = f"{ids.bits(64):016x}"
+    span_id = ids.digits(16)
     if known:
         assert parent is not None
         trace_id = parent[3:35].decode()
@@ -97,7 +107,7 @@ def begin(headers: "Headers", settings: "TraceSettings", ids: "Ids | None" = Non
         if state is not None and is_tracestate(state):
             lines += b"tracestate: " + state + b"\r\n"
         return Trace(trace_id, parent[36:52].decode(), span_id, sampled, lines)
-    trace_id = f"{ids.bits(128):032x}"
+    trace_id = ids.digits(32)
     share = settings.sample
     sampled = share > 0.0 and ids.share() < share
     lines = f"traceparent: 00-{trace_id}-{span_id}-{'01' if sampled else '00'}\r\n".encode()
@@ -134,4 +144,6 @@ def is_tracestate(value: bytes) -> bool:
     if not value or len(value) > STATE_BYTES:
         return False
     members = [one for one in value.split(b",") if one.strip(b" \t")]
-    return 0 < len(members) <= _STATE_MEMBERS and all(b"=" in one for one in members)
+    if not members or len(members) > _STATE_MEMBERS:
+        return False
+    return not [one for one in members if b"=" not in one]

@@ -47,4 +47,5 @@ class WallClock:
         if second != self._second:
             self._text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
             self._second = second
-        return f"{self._text}.{(time_ns - second * _SECOND_NS) // 1000:06d}Z"
+        micros = (time_ns - second * _SECOND_NS) // 1000
+        return f"{self._text}.{micros:06d}Z"

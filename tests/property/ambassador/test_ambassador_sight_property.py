@@ -44,7 +44,7 @@ NAMES = (
 anything = st.text(st.characters(), max_size=120) | st.binary(max_size=120).map(
     lambda data: data.decode("utf-8", "surrogateescape")
 )
-numbers = st.integers(0, 2**63)
+numbers = st.integers(0, 2**62)
 seconds = st.floats(-1.0, 1e7)
 
 

@@ -144,7 +144,12 @@ def test_ids_come_from_the_system_s_entropy_again_and_again() -> None:
         return len(asked).to_bytes(count, "big")
 
     ids = Ids(entropy)
-    found = {ids.bits(64) for _ in range(200_000)}
+    found = {ids.digits(16) for _ in range(200_000)}
     assert len(found) == 200_000
-    assert len(asked) == 4
-    assert all(0 < one < 1 << 64 for one in found)
+    assert len(asked) == 2
+    assert all(re.fullmatch("[0-9a-f]{16}", one) for one in found)
+
+
+def test_no_id_is_zero() -> None:
+    ids = Ids()
+    assert "0" not in {ids.digits(1) for _ in range(5000)}

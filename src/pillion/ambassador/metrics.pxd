@@ -1,0 +1,41 @@
+# The C side of metrics.py.
+
+cimport cython
+
+from .facts cimport Facts
+
+cdef Py_ssize_t _MOST_REASONS
+cdef int _NONE, _TCP
+
+@cython.locals(at=Py_ssize_t, bound=cython.double)
+cpdef Py_ssize_t bucket_of(double seconds) except -1
+
+cdef class Series:
+    cdef readonly str direction
+    cdef readonly str route
+    cdef readonly str upstream
+    cdef readonly list classes
+    cdef readonly list total
+    cdef readonly list first
+    cdef readonly double total_s
+    cdef readonly double first_s
+    cdef readonly long long bytes_in
+    cdef readonly long long bytes_out
+    cdef readonly long long retries
+    cdef readonly dict reasons
+
+cdef class Red:
+    cdef dict _series
+    cdef public long long active
+    cdef public bint changed
+    cdef public long long connections
+    cdef public long long connections_total
+    cdef public long long overflow
+
+    @cython.locals(series=Series, status=int, kind=int, total_s=cython.double, first_s=cython.double)
+    cpdef object observe(self, Facts facts)
+    @cython.locals(one=Series)
+    cpdef object report(self)
+    @cython.locals(series=Series)
+    cdef Series _begin(self, str direction, str route, str upstream)
+    cdef object _explain(self, dict reasons, str reason)
