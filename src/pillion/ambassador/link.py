@@ -164,24 +164,28 @@ class PolicyLink:
         if reason is None:
             self.revision = snapshot.revision
             self._complaint = ""
-            self._steer(in_force(snapshot))
+            if self._steer(in_force(snapshot)):
+                self._send_report()  # who did it by hand looks at once
             self._send(Applied(snapshot.revision))
             self.changed()
         else:
             self._complain(f"cannot apply revision {snapshot.revision} of the policy: {reason}")
             self._send(Refused(snapshot.revision, reason))
 
-    def _steer(self, wanted: dict[tuple[str, str], str]) -> None:
-        """Do to each breaker what is wanted of it now and was not before."""
+    def _steer(self, wanted: dict[tuple[str, str], str]) -> bool:
+        """Do to each breaker what is wanted of it now and was not before; whether there was any."""
+        if wanted == self._forced:
+            return False
         before, self._forced = self._forced, wanted
         for (upstream, endpoint), action in wanted.items():
             if before.get((upstream, endpoint)) != action:
                 self._on_breaker(upstream, endpoint, action)
         for upstream, endpoint in before.keys() - wanted.keys():
             self._on_breaker(upstream, endpoint, AUTO)
+        return True
 
     def _send_report(self) -> None:
-        self._timer = None
+        self._cancel_timer()
         self._reported_s = self._loop.time()
         report = self._report() if self._line is not None else None
         if report is not None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 import msgspec
 
 from pillion.ambassador.snapshot import APP
+from pillion.ambassador.steering import OPEN, in_force
 from pillion.ambassador.wire import EndpointReport, Refused, Report, RouteReport, UpstreamReport
 from pillion.settings.routes import RouteSpec
 from pillion.settings.shapes import Table
@@ -147,16 +148,12 @@ def upstream_list(
 ) -> UpstreamList:
     """All upstreams; `why` says what an active check has against an endpoint (upstream, key)."""
     items = []
-    told = _Reports(workers)
+    told = _Reports(workers, snapshot)
     for found in snapshot.upstreams:
         reports = told.upstreams.get(found.name, [])
         settings = upstreams.get(found.name)
         endpoints = [
-            _endpoint_view(
-                spec,
-                [one for _, one in told.endpoints.get((found.name, spec.key), ())],
-                why(found.name, spec.key),
-            )
+            _endpoint_view(found.name, spec, told, why(found.name, spec.key))
             for spec in found.endpoints
         ]
         items.append(
@@ -213,9 +210,9 @@ def breaker_list(
     snapshot: Snapshot, workers: Sequence[Reporter], upstream: str | None = None
 ) -> BreakerList:
     """The breakers of every endpoint, or of one upstream's."""
-    told = _Reports(workers)
+    told = _Reports(workers, snapshot)
     items = [
-        _breaker_view(found.name, spec, told.endpoints.get((found.name, spec.key), []))
+        _breaker_view(found.name, spec.key, told)
         for found in snapshot.upstreams
         if upstream in (None, found.name)
         for spec in found.endpoints
@@ -226,9 +223,10 @@ def breaker_list(
 
 
 class _Reports:
-    """What the workers have reported, by what it is about."""
+    """What the workers have reported, by what it is about; of breakers that nobody has reported yet what is wanted of them by hand."""
 
-    def __init__(self, workers: Iterable[Reporter]) -> None:
+    def __init__(self, workers: Iterable[Reporter], snapshot: Snapshot | None = None) -> None:
+        self._wanted = {} if snapshot is None else in_force(snapshot)
         self.upstreams: dict[str, list[UpstreamReport]] = {}
         self.endpoints: dict[tuple[str, str], list[tuple[str, EndpointReport]]] = {}
         self.routes: dict[str, list[RouteReport]] = {}
@@ -243,6 +241,20 @@ class _Reports:
                     key = (upstream.name, endpoint.key)
                     self.endpoints.setdefault(key, []).append((worker.name, endpoint))
 
+    def of(self, upstream: str, key: str) -> list[tuple[str, EndpointReport]]:
+        """The reports of one endpoint by worker."""
+        return self.endpoints.get((upstream, key), [])
+
+    def worst(self, upstream: str, key: str) -> EndpointReport:
+        """The report with the breaker that is furthest from closed."""
+        found = max((one for _, one in self.of(upstream, key)), key=_rank, default=None)
+        if found is not None:
+            return found
+        action = self._wanted.get((upstream, key))
+        return EndpointReport(
+            key, "open" if action == OPEN else "closed", forced=action is not None
+        )
+
 
 def _source(upstream: Upstream | None) -> str:
     if upstream is None:
@@ -256,8 +268,9 @@ def _rank(report: EndpointReport) -> int:
     return _STATES.index(report.state) if report.state in _STATES else 0
 
 
-def _endpoint_view(spec: EndpointSpec, reports: list[EndpointReport], why: str) -> EndpointView:
-    worst = max(reports, key=_rank, default=None)
+def _endpoint_view(upstream: str, spec: EndpointSpec, told: _Reports, why: str) -> EndpointView:
+    reports = [one for _, one in told.of(upstream, spec.key)]
+    worst = told.worst(upstream, spec.key)
     return EndpointView(
         endpoint=spec.key,
         id=spec.id,
@@ -265,8 +278,8 @@ def _endpoint_view(spec: EndpointSpec, reports: list[EndpointReport], why: str) 
         reason=why,
         weight=spec.weight,
         zone=spec.zone,
-        state="closed" if worst is None else worst.state,
-        forced=any(one.forced for one in reports),
+        state=worst.state,
+        forced=worst.forced or any(one.forced for one in reports),
         active=sum(one.active for one in reports),
         connections=sum(one.connections for one in reports),
         requests=sum(one.requests for one in reports),
@@ -274,15 +287,14 @@ def _endpoint_view(spec: EndpointSpec, reports: list[EndpointReport], why: str) 
     )
 
 
-def _breaker_view(
-    upstream: str, spec: EndpointSpec, reports: list[tuple[str, EndpointReport]]
-) -> BreakerView:
-    worst = max((one for _, one in reports), key=_rank, default=EndpointReport(spec.key))
+def _breaker_view(upstream: str, key: str, told: _Reports) -> BreakerView:
+    reports = told.of(upstream, key)
+    worst = told.worst(upstream, key)
     return BreakerView(
         upstream=upstream,
-        endpoint=spec.key,
+        endpoint=key,
         state=worst.state,
-        forced=any(one.forced for _, one in reports),
+        forced=worst.forced or any(one.forced for _, one in reports),
         reason=worst.reason,
         retry_after_s=worst.retry_after_s,
         workers={worker: one.state for worker, one in reports},
