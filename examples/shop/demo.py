@@ -1,9 +1,11 @@
 """A small shop of three services in three languages, each with its sidecar, and none with a library of it.
 
-`make demo` starts them, lets customers in, shows status, services, health and logs until Ctrl-C (or for DEMO_SECONDS), changes a price
-in the configuration, kills an agent on the way, upgrades a sidecar, and at the end proves that every request was answered, and that the line about it is in the logs and has reached the receiver.
+`make demo` starts them, lets customers in, shows status, services, health, logs and requests until Ctrl-C (or for DEMO_SECONDS), changes a price
+in the configuration, kills an agent on the way, upgrades a sidecar, kills the orders service and shows how the shop closes and opens again, moves
+customers to a second version of it, and at the end proves that every request was answered, and that the line about it is in the logs and has reached the receiver.
 """
 
+import json
 import os
 import re
 import shutil
@@ -14,6 +16,9 @@ import sys
 import tempfile
 import threading
 import time
+import urllib.request
+from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 from collector import Collector
@@ -32,21 +37,21 @@ def main() -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: end.set())
     collector = Collector()
-    services = _services(base, collector.url)
+    services, next_version = _services(base, collector.url)
     traffic = Traffic(f"http://127.0.0.1:{services[-1].port}")
     failure = ""
     collector.start()
     try:
         _open(services)
         traffic.start()
-        _play(services, traffic, collector, end, seconds)
+        _play(services, next_version, traffic, collector, end, seconds)
         traffic.stop()
         _prove_kept(services[-1], traffic)
     except DemoFailed as failed:
         failure = str(failed)
     finally:
         traffic.stop()
-        failure = "\n".join(filter(None, [failure, _close(services)]))
+        failure = "\n".join(filter(None, [failure, _close([services[0], next_version, *services[1:]])]))
         # The sidecars are the last to go, with a final flush: only now everything has been shipped.
         failure = failure or _prove_shipped(traffic, collector)
         collector.stop()
@@ -58,20 +63,24 @@ def main() -> int:
     return 0
 
 
-def _services(base: Path, receiver: str) -> list[Service]:
-    """In the order of their dependence: whom others call comes first."""
-    billing, orders, storefront = _free_ports(3)
+def _services(base: Path, receiver: str) -> tuple[list[Service], Service]:
+    """In the order of their dependence: whom others call comes first. And another version of the orders service, for later."""
+    billing, orders, storefront, following = _free_ports(4)
     ship = {"telemetry.otlp": receiver, "telemetry.protocol": "http/json", "telemetry.batch.wait": "500ms"}
-    return [
+    to_billing = {"app.env.BILLING_URL": f"http://127.0.0.1:{billing}", **ship}
+    services = [
         Service(
             "billing",
             billing,
             base,
             {"app.ready.tcp": str(billing), "health.checks.port.tcp": f"127.0.0.1:{billing}", **ship},
         ),
-        Service("orders", orders, base, {"app.env.BILLING_URL": f"http://127.0.0.1:{billing}", **ship}),
-        Service("storefront", storefront, base, {"app.env.ORDERS_URL": f"http://127.0.0.1:{orders}", **ship}),
+        Service("orders", orders, base, to_billing),
+        # Where orders are taken, its sidecar knows.
+        Service("storefront", storefront, base, {"ambassador.upstreams.orders.urls": f"http://127.0.0.1:{orders}", **ship}),
     ]
+    name = "orders-next"
+    return services, Service(name, following, base, {"app.name": name, "app.env.SERVICE": name, **to_billing}, "orders")
 
 
 def _free_ports(count: int) -> list[int]:
@@ -84,22 +93,39 @@ def _free_ports(count: int) -> list[int]:
 
 def _open(services: list[Service]) -> None:
     for service in services:
-        _title(f"cd examples/shop/{service.name}; pillion run --settings pillion.toml")
+        _title(f"cd examples/shop/{service.folder}; pillion run --settings pillion.toml")
         began = time.monotonic()
         service.start()
         service.wait_until_ready(30)
         print(f"{service.name} is ready on port {service.port}, {time.monotonic() - began:.1f} s after its start")
 
 
-def _play(services: list[Service], traffic: Traffic, collector: Collector, end: threading.Event, seconds: float) -> None:
-    """Status and logs in rounds; after the first one a new price, then the kill, then the upgrade."""
+def _play(
+    services: list[Service],
+    next_version: Service,
+    traffic: Traffic,
+    collector: Collector,
+    end: threading.Event,
+    seconds: float,
+) -> None:
+    """Status and logs in rounds; after the first one a new price, then the kill, then the upgrade, an outage, and a new version."""
     began = time.monotonic()
     round_s = min(_ROUND_S, seconds / 5) if seconds else _ROUND_S
-    acts = [_change_a_price, _kill_the_agent, _upgrade]
+    acts = [
+        _change_a_price,
+        _kill_the_agent,
+        _upgrade,
+        _kill_the_orders,
+        lambda services, traffic: _move_to(next_version, services, traffic),
+    ]
+    most = len(acts)
     while not end.wait(round_s):
         for service in services:
             service.expect_alive()
-        _show(services, traffic, collector)
+        # Between the acts a line will do.
+        if len(acts) in (0, most):
+            _show(services, traffic, collector)
+        _count(traffic, collector)
         if acts:
             acts.pop(0)(services, traffic)
         elif seconds and time.monotonic() - began >= seconds:
@@ -116,6 +142,13 @@ def _show(services: list[Service], traffic: Traffic, collector: Collector) -> No
     for service in services:
         _title(shown("logs", "--instance", service.name, "-n", "4"))
         _print(_done(service, "logs", "-n", "4"))
+    # Where calls go out: by the upstream's port from the storefront, by http_proxy from billing.
+    for service in (services[-1], services[0]):
+        _title(shown("requests", "--instance", service.name, "-n", "2"))
+        _print(_done(service, "requests", "-n", "2"))
+
+
+def _count(traffic: Traffic, collector: Collector) -> None:
     answered, sold, failed = traffic.counts()
     print(f"\n{answered} requests answered, {sold} purchases among them, {failed} failed")
     shipped = ", ".join(f"{count} of {name}" for name, count in sorted(collector.counts().items()))
@@ -155,15 +188,83 @@ def _kill_the_agent(services: list[Service], traffic: Traffic) -> None:
 
 def _upgrade(services: list[Service], traffic: Traffic) -> None:
     service = services[-1]
-    app, agent, shipper = (service.component(name) for name in ("app", "agent", "shipper"))
+    app, *sidecar = (service.component(name) for name in ("app", "agent", "shipper", "ambassador"))
     _title(shown("upgrade", "--instance", service.name))
     _print(_done(service, "upgrade"))
-    for before in (agent, shipper):
+    for before in sidecar:
         now = service.component(str(before["name"]))
         if now["pid"] == before["pid"]:
             raise DemoFailed(f"after the upgrade the {before['name']} is still pid {before['pid']}")
         print(f"{before['name']}: pid {before['pid']} -> {now['pid']}")
     _expect_untouched(service, app, traffic)
+
+
+def _kill_the_orders(services: list[Service], traffic: Traffic) -> None:
+    """An outage: the circuit opens, the page says so, and when the service is back, so is the shop."""
+    orders = next(service for service in services if service.name == "orders")
+    storefront = services[-1]
+    pid = int(str(orders.component("app")["pid"]))
+    traffic.patient = True
+    _title(f"kill -KILL {pid}    # the orders service itself")
+    os.kill(pid, signal.SIGKILL)
+    began = time.monotonic()
+    ordering = _wait_for_page(storefront, lambda said: "circuit-open" in said, 10)
+    took_s = time.monotonic() - began
+    print(f"the page says after {took_s:.2f} s: ordering is {ordering}")
+    if took_s > 1:
+        raise DemoFailed(f"the page said only after {took_s:.1f} s that nothing can be ordered")
+    _title(shown("breakers", "--instance", storefront.name))
+    _print(_done(storefront, "breakers"))
+    ordering = _wait_for_page(storefront, lambda said: said == "open", 20)
+    print(f"ordering is {ordering} again after {time.monotonic() - began:.1f} s; {traffic.turned_away} customers were turned away meanwhile")
+    sold = traffic.sold
+    while traffic.sold < sold + 10:
+        if time.monotonic() - began > 30:
+            raise DemoFailed("nothing was sold after the orders service was back")
+        time.sleep(0.05)
+    traffic.patient = False
+    _expect_no_failures(traffic)
+
+
+def _move_to(service: Service, services: list[Service], traffic: Traffic) -> None:
+    """A second version gets half of the orders, then all, by a change of configuration: nothing is reloaded, nobody notices."""
+    storefront = services[-1]
+    _open([service])
+    for old, new in ((50, 50), (0, 100)):
+        weights = [{"upstream": "orders", "weight": old}, {"upstream": service.name, "weight": new}]
+        words = ("config", "set", "ambassador/routes/0/to", json.dumps(weights))
+        _title(shown(*words, "--instance", storefront.name))
+        _print(_done(storefront, *words))
+        wanted = {"orders", service.name} if old else {service.name}
+        found = _wait_for_upstreams(storefront, wanted)
+        print(f"of the latest 20 orders {', '.join(f'{count} went to {name}' for name, count in sorted(found.items()))}")
+    _expect_no_failures(traffic)
+    print(f"every order goes to {service.name} now; no request failed")
+
+
+def _wait_for_upstreams(storefront: Service, wanted: set[str]) -> dict[str, int]:
+    """How many of the latest requests each upstream had, as soon as it is these that have them."""
+    deadline = time.monotonic() + 15
+    while True:
+        done = _done(storefront, "requests", "-n", "20", "--json")
+        found = Counter(json.loads(line)["upstream"] for line in done.stdout.splitlines())
+        if found.keys() == wanted:
+            return dict(found)
+        if time.monotonic() > deadline:
+            raise DemoFailed(f"15 s after the change of weights orders go to {', '.join(sorted(found))}")
+
+
+def _wait_for_page(storefront: Service, wanted: Callable[[str], bool], within_s: float) -> str:
+    """What the storefront's page says of ordering, as soon as it is what is wanted."""
+    deadline = time.monotonic() + within_s
+    while True:
+        with urllib.request.urlopen(f"http://127.0.0.1:{storefront.port}/", timeout=5) as answer:
+            said = str(json.load(answer)["ordering"])
+        if wanted(said):
+            return said
+        if time.monotonic() > deadline:
+            raise DemoFailed(f"the page did not say it within {within_s:g} s, but: ordering is {said}")
+        time.sleep(0.02)
 
 
 def _expect_untouched(service: Service, app: dict[str, object], traffic: Traffic) -> None:
@@ -200,7 +301,11 @@ def _prove_shipped(traffic: Traffic, collector: Collector) -> str:
     missing = traffic.answered - collector.ids()
     if missing:
         return f"{len(missing)} of {len(traffic.answered)} answers have not reached the receiver, such as id={min(missing)}"
-    for name, last in (("storefront", "closed"), ("orders", "no more orders"), ("billing", "billing ends")):
+    for name, last in (
+        ("storefront", "closed"),
+        ("orders", "no more orders"),
+        ("billing", "billing ends"),
+    ):
         if not collector.seen(name, last):
             return f'the last line of {name}, "{last}", has not reached the receiver'
     print(f"all {len(traffic.answered)} have arrived, {collector.duplicates()} of them twice; so has the last line of each service")

@@ -17,10 +17,11 @@ class DemoFailed(Exception):
 
 
 class Service:
-    """One service with its sidecar. `settings` are put over its pillion.toml."""
+    """One service with its sidecar, from the folder of its name or another. `settings` are put over its pillion.toml."""
 
-    def __init__(self, name: str, port: int, base: Path, settings: dict[str, str]) -> None:
+    def __init__(self, name: str, port: int, base: Path, settings: dict[str, str], folder: str = "") -> None:
         self.name = name
+        self.folder = folder or name
         self.port = port
         self.output = base / f"{name}.out"
         self._environment = {**os.environ, "PILLION_RUNTIME_DIR": str(base / "run"), "PILLION_STATE_DIR": str(base / "state")}
@@ -36,7 +37,7 @@ class Service:
         with self.output.open("wb") as output:
             self._keeper = subprocess.Popen(
                 command,
-                cwd=HERE / self.name,
+                cwd=HERE / self.folder,
                 env=self._environment,
                 stdin=subprocess.DEVNULL,
                 stdout=output,

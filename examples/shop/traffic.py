@@ -12,7 +12,10 @@ _BAD_COUPON = quote('{"percent": ')
 
 
 class Traffic:
-    """Threads that buy until told to stop. Every answer is counted; an error of ours (5xx, no answer) is kept with its text."""
+    """Threads that buy until told to stop. Every answer is counted; an error of ours (5xx, no answer) is kept with its text.
+
+    While `patient`, a shop that says why nothing can be ordered is no error: its customers are turned away.
+    """
 
     def __init__(self, url: str, customers: int = 3, pause_s: float = 0.05) -> None:
         self._url = url
@@ -21,6 +24,8 @@ class Traffic:
         self._lock = threading.Lock()
         self.answered: set[str] = set()
         self.sold = 0
+        self.turned_away = 0
+        self.patient = False
         self.failures: list[str] = []
         self._threads = [threading.Thread(target=self._shop, args=(n,), name=f"customer-{n}") for n in range(customers)]
 
@@ -58,15 +63,19 @@ class Traffic:
     def _ask(self, path: str, request_id: str) -> None:
         request = urllib.request.Request(self._url + path, method="POST", headers={"X-Request-Id": request_id})
         failure = ""
+        turned_away = False
+        patient = self.patient
         try:
             with urllib.request.urlopen(request, timeout=10) as answer:
                 answer.read()
                 status = answer.status
         except urllib.error.HTTPError as refused:
+            said = refused.read().decode(errors="replace")
             refused.close()
             status = refused.code
-            if status >= 500:
-                failure = f"{path} id={request_id}: status {status}"
+            turned_away = (patient or self.patient) and status == 503 and '"reason"' in said
+            if status >= 500 and not turned_away:
+                failure = f"{path} id={request_id}: status {status} {said.strip()}"
         except (OSError, http.client.HTTPException) as error:
             status = 0
             failure = f"{path} id={request_id}: {error!r}"
@@ -74,5 +83,6 @@ class Traffic:
             if status:
                 self.answered.add(request_id)
             self.sold += status == 201
+            self.turned_away += turned_away
             if failure:
                 self.failures.append(failure)

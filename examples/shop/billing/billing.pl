@@ -1,8 +1,11 @@
 #!/usr/bin/perl
 # The shop's billing worker: charges what the orders service asks for, and declines now and then, as card companies do.
-# Perl as every Debian has it (perl-base), no modules from elsewhere. PORT comes from the environment. It logs JSON lines.
+# Perl as Debian has it, no modules from elsewhere. PORT comes from the environment. It logs JSON lines.
+# What it has charged it asks back at the service that wanted it, by that service's name: HTTP::Tiny uses http_proxy, as
+# programs have done for decades, and behind that is the sidecar, which knows where the service is.
 use strict;
 use warnings;
+use HTTP::Tiny;
 use IO::Socket::INET;
 use Socket qw(AF_UNIX SOCK_DGRAM pack_sockaddr_un);
 use POSIX qw(strftime);
@@ -11,6 +14,8 @@ $| = 1;
 my $port     = $ENV{PORT} || 3002;
 my $stopping = 0;
 my ($charged, $declined, $cents_total) = (0, 0, 0);
+my ($confirmed, $unconfirmed) = (0, 0);
+my @to_confirm;
 
 sub escape {
     my ($text) = @_;
@@ -67,10 +72,25 @@ sub serve {
         print STDERR "WARN: card company says no for order $order\n    at gateway line 42\n" if $order % 34 == 0;
         return answer($client, 402, 'Payment Required', "{\"error\":\"card declined\"}\n");
     }
+    my ($confirm) = $body =~ m{"confirm":\s*"(http://[\w.-]+/[\w/]+)"};
+    push @to_confirm, [$order, $confirm] if defined $confirm && $ENV{http_proxy};
     $charged++;
     $cents_total += $cents;
     say_json('info', 'charged', order => $order, cents => $cents, id => $id);
     return answer($client, 200, 'OK', "{\"charged\":$cents}\n");
+}
+
+# The order before the latest one: the service has kept it by now.
+sub confirm {
+    return unless @to_confirm > 1;
+    my ($order, $url) = @{ shift @to_confirm };
+    @to_confirm = @to_confirm[-10 .. -1] if @to_confirm > 10;
+    my $answer = HTTP::Tiny->new(timeout => 2)->get($url);
+    my $reason = $answer->{headers}{'pillion-reason'} // '';
+    if ($answer->{success}) { $confirmed++ } else { $unconfirmed++ }
+    return if $answer->{success} && $confirmed % 50 != 1;
+    say_json($answer->{success} ? 'info' : 'warn', $answer->{success} ? 'confirmed' : 'not confirmed',
+        order => $order, url => $url, status => $answer->{status}, reason => $reason, confirmed => $confirmed, unconfirmed => $unconfirmed);
 }
 
 # A heartbeat by the sd_notify protocol: a datagram to the socket that NOTIFY_SOCKET names.
@@ -104,5 +124,6 @@ until ($stopping) {
     } or say_json('error', "cannot serve: $@");
     alarm 0;
     close $client;
+    confirm();
 }
 say_json('info', 'billing ends', charged => $charged, declined => $declined, cents => $cents_total);

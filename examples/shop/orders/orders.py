@@ -1,6 +1,6 @@
 """The shop's orders: keeps them in memory, and has billing charge each. Python's standard library alone.
 
-PORT and BILLING_URL come from the environment, prices from the configuration (prices.py). It logs as Python programs do: plain lines with a level, tracebacks over several lines.
+PORT, SERVICE and BILLING_URL come from the environment, prices from the configuration (prices.py). It logs as Python programs do: plain lines with a level, tracebacks over several lines.
 """
 
 import http.client
@@ -27,7 +27,8 @@ class Declined(Exception):
 class Book:
     """The orders taken, the latest thousand of them."""
 
-    def __init__(self, billing: str, prices: Prices) -> None:
+    def __init__(self, service: str, billing: str, prices: Prices) -> None:
+        self._service = service
         self._billing = urlsplit(billing)
         self._prices = prices
         self._numbers = itertools.count(1)
@@ -52,7 +53,9 @@ class Book:
     def _charge(self, number: int, cents: int, request_id: str) -> None:
         connection = http.client.HTTPConnection(self._billing.hostname or "", self._billing.port, timeout=5)
         try:
-            body = json.dumps({"order": number, "cents": cents})
+            # By the service's name, not by an address: whoever asks has somebody who knows where that is.
+            confirm = f"http://{self._service}/orders/{number}"
+            body = json.dumps({"order": number, "cents": cents, "confirm": confirm})
             connection.request("POST", "/charge", body, {"X-Request-Id": request_id})
             answer = connection.getresponse()
             text = answer.read().decode(errors="replace").strip()
@@ -129,7 +132,8 @@ def main() -> int:
     logging.basicConfig(stream=sys.stdout, level=level, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     prices = Prices()
     prices.follow()
-    Handler.book = Book(os.environ.get("BILLING_URL", "http://127.0.0.1:3002"), prices)
+    service = os.environ.get("SERVICE", "orders")
+    Handler.book = Book(service, os.environ.get("BILLING_URL", "http://127.0.0.1:3002"), prices)
     server = Server(("127.0.0.1", int(os.environ.get("PORT", "3001"))), Handler)
     server.heartbeat = Heartbeat()
     signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=server.shutdown).start())

@@ -1,11 +1,12 @@
 // The shop's front: shows the catalogue, and passes what is bought on to the orders service.
-// Plain Node.js, no packages. PORT and ORDERS_URL come from the environment.
+// Plain Node.js, no packages. PORT comes from the environment, and so does where orders are taken: PILLION_UPSTREAM_ORDERS,
+// the local port that the sidecar has for them, or else ORDERS_URL.
 'use strict';
 
 const http = require('node:http');
 
 const port = Number(process.env.PORT || 3000);
-const orders = process.env.ORDERS_URL || 'http://127.0.0.1:3001';
+const orders = process.env.PILLION_UPSTREAM_ORDERS || process.env.ORDERS_URL || 'http://127.0.0.1:3001';
 const catalogue = new Map([
   ['kettle', { name: 'Kettle', cents: 3490 }],
   ['teapot', { name: 'Teapot', cents: 2150 }],
@@ -14,6 +15,8 @@ const catalogue = new Map([
 ]);
 const agent = new http.Agent({ keepAlive: true, maxSockets: 16 });
 let stopping = false;
+// Why nothing can be ordered at the moment; the page says it.
+let closed = '';
 let served = 0;
 
 // What the program says is JSON, what it serves is an access line: most services end up with such a mixture.
@@ -39,7 +42,9 @@ function callOrders(item, id) {
       answer.on('error', reject);
       answer.on('end', () => {
         try {
-          resolve({ status: answer.statusCode, body: JSON.parse(Buffer.concat(parts).toString()) });
+          // An answer that is not of the orders service itself says in this field whose it is, and why.
+          const reason = answer.headers['pillion-reason'] || '';
+          resolve({ status: answer.statusCode, reason, body: JSON.parse(Buffer.concat(parts).toString()) });
         } catch (error) {
           reject(error);
         }
@@ -57,7 +62,8 @@ async function answer(request, response) {
     return [stopping ? 503 : 200, { status: stopping ? 'stopping' : 'ok', served }];
   }
   if (url.pathname === '/' && request.method === 'GET') {
-    return [200, Object.fromEntries(catalogue)];
+    const ordering = closed ? `closed for the moment: ${closed}` : 'open';
+    return [200, { ordering, catalogue: Object.fromEntries(catalogue) }];
   }
   if (url.pathname === '/buy' && request.method === 'POST') {
     const item = url.searchParams.get('item') || '';
@@ -67,6 +73,9 @@ async function answer(request, response) {
       return [404, { error: `no such item: ${item}` }];
     }
     const order = await callOrders(item, id);
+    if (order.reason !== closed) log('warn', 'ordering changes', { from: closed || 'open', to: order.reason || 'open' });
+    closed = order.reason;
+    if (closed) return [503, { error: 'nothing can be ordered at the moment', reason: closed }];
     if (order.status === 201) log('info', 'order placed', { id, item, order: order.body.order });
     else log('warn', 'order declined', { id, item, status: order.status, reason: order.body.error });
     return [order.status, order.body];
