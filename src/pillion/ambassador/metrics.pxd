@@ -26,10 +26,7 @@ cdef class Series:
 
 cdef class Red:
     cdef dict _series
-    cdef public long long active
     cdef public bint changed
-    cdef public long long connections
-    cdef public long long connections_total
     cdef public long long overflow
 
     @cython.locals(series=Series, status=int, kind=int, total_s=cython.double, first_s=cython.double)

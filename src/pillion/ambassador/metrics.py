@@ -66,24 +66,17 @@ class Series:
 class Red:
     """Counts what is over; at most MOST_SERIES series, the rest of each direction together as "other".
 
-    `active`, `connections` (open now) and `connections_total` are kept by the data path. `overflow` counts requests that
-    went to "other". `changed` is set by each request and taken back by `report`.
+    `overflow` counts requests that went to "other". `changed` is set by each request and taken back by `report`.
     """
 
     __slots__ = (
         "_series",
-        "active",
         "changed",
-        "connections",
-        "connections_total",
         "overflow",
     )
 
     def __init__(self) -> None:
         self._series: dict[tuple[str, str, str], Series] = {}
-        self.active = 0
-        self.connections = 0
-        self.connections_total = 0
         self.overflow = 0
         self.changed = False
 
@@ -136,9 +129,6 @@ class Red:
                 )
                 for one in self._series.values()
             ],
-            self.active,
-            self.connections,
-            self.connections_total,
             self.overflow,
         )
 

@@ -55,10 +55,10 @@ class SeriesReport(msgspec.Struct, array_like=True):
 
 
 class RedReport(msgspec.Struct, array_like=True):
-    """Every series, and what a worker counts once; `active` and `connections` are of this moment."""
+    """Every series, and how many requests were counted under OTHER because there were too many.
+
+    What a worker counts once for all of them is in its heartbeats.
+    """
 
     series: list[SeriesReport]
-    active: int = 0
-    connections: int = 0
-    connections_total: int = 0
     overflow: int = 0

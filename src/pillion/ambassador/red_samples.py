@@ -40,9 +40,6 @@ def samples(report: RedReport) -> Iterator[Sample]:
     for labels, one in series:
         for reason, count in one.reasons.items():
             yield Sample("ambassador_own_answers_total", {**labels, "reason": reason}, count)
-    yield Sample("ambassador_active_requests", {}, report.active)
-    yield Sample("ambassador_connections", {}, report.connections)
-    yield Sample("ambassador_connections_accepted_total", {}, report.connections_total)
     yield Sample("ambassador_series_overflow_total", {}, report.overflow)
 
 

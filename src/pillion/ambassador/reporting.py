@@ -22,13 +22,10 @@ if TYPE_CHECKING:
 def report(hub: Hub, runtime: Runtime) -> Report:
     """How things stand, for the agent."""
     now = monotonic()
-    red = hub.red
-    red.active = hub.active
-    red.connections = len(hub)
     return Report(
         runtime.revision,
         upstreams=tuple(_upstream(one, now) for _, one in sorted(runtime.upstreams.live.items())),
-        red=red.report(),
+        red=hub.red.report(),
     )
 
 
@@ -68,7 +65,7 @@ def worker_stats(hub: Hub, doors: Doors, spans: Spans, tasks: RootTasks) -> Stat
     counters = doors.counters
     log = hub.log
     return {
-        "ambassador_requests_total": hub.requests,
+        "ambassador_requests_begun_total": hub.requests,
         "ambassador_requests_active": hub.active,
         "ambassador_connections": len(hub),
         "ambassador_tunnels": len(hub.tunnels),
