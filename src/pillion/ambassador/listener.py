@@ -38,7 +38,7 @@ Factory = Callable[[Peer], asyncio.Protocol]
 
 
 class EdgeCounters(msgspec.Struct):
-    """What listeners and tunnels count; `open`, `opening` and `tunnels` are present numbers, the rest totals."""
+    """What listeners count; `open` and `opening` are present numbers, the rest totals."""
 
     accepted: int = 0
     open: int = 0
@@ -57,8 +57,6 @@ class EdgeCounters(msgspec.Struct):
     """Clients whose certificate is good, but whose name is not allowed."""
     proxy_refused: int = 0
     """Connections without the PROXY header that they should have begun with, or with a bad one."""
-    tunnels: int = 0
-    tunnelled_bytes: int = 0
 
     def as_dict(self) -> dict[str, int]:
         """Return the counters as plain data."""
