@@ -34,7 +34,7 @@ TO_AGENT: list[ToAgent] = [
         13,
         (UpstreamReport("orders", (EndpointReport("10.0.0.1:80", "open", retry_after_s=3.0),)),),
         (RouteReport("#1", 3, 1),),
-        RedReport([], 1, 2, 3, 4),
+        RedReport([], 4),
     ),
     Report(0),
     Transition("orders", "10.0.0.1:80", "closed", "open", "5 failures in a row"),
