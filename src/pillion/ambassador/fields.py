@@ -142,7 +142,8 @@ def request_block(
     special = _REQUEST
     parts: list[bytes] = [b"host: ", host, b"\r\n"]
     options = b""
-    for field in headers.items:
+    fields = headers.items
+    for field in fields:
         name, value = field
         if name in special:
             kind = special[name]
@@ -225,7 +226,8 @@ def response_block(head: ResponseHead, rules: FieldRules | None = None) -> bytes
         gone = named if gone is None else gone | named
     special = _HOP_BY_HOP
     parts: list[bytes] = []
-    for field in headers.items:
+    fields = headers.items
+    for field in fields:
         name, value = field
         if name in special:
             kind = special[name]

@@ -1,3 +1,4 @@
+# cython: annotation_typing=False, auto_pickle=False
 """Who the client is, where proxies stand in front of us: X-Forwarded-* and RFC 7239 Forwarded.
 
 Anyone can write these fields. What the last `hops` proxies have added is believed, because those

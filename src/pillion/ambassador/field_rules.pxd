@@ -1,0 +1,5 @@
+# The C side of field_rules.py.
+
+cdef class FieldRules:
+    cdef readonly bytes lines
+    cdef readonly frozenset removed
