@@ -29,6 +29,7 @@ place in a list of tables, as in `--set config.files.0.mode=0600`.
 | `"500ms"` `"10s"` `"1m30s"` `"24h"` `"7d"` | a duration: numbers with `d`, `h`, `m`, `s`, `ms`, from the largest down |
 | `"64K"` `"512M"` `"1.5G"` `"512MiB"` | a size in bytes, in powers of 1024; `"512MB"` is refused, because readers differ about it |
 | `"20%"` | a share |
+| `"200/s"` `"1000/m"` `"60/h"` | a rate: so many in a second, minute, hour or day |
 | `"none"`, `"off"` | no limit, no listener |
 
 A file with a problem is refused as a whole, with all its problems; a reload with one changes nothing. Below, each setting stands with its

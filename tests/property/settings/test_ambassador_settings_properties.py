@@ -8,8 +8,14 @@ from hypothesis import strategies as st
 from pillion.ambassador.egress import Egress
 from pillion.ambassador.resolve import target_of
 from pillion.ambassador.router import Router
-from pillion.settings import SettingsError, parse
+from pillion.settings import SettingsError, notices, parse
 from pillion.settings.ambassador import Ambassador
+from pillion.settings.checks import contradictions
+from pillion.settings.kinds import Kind
+from pillion.settings.reading import validate
+from pillion.settings.shapes import Table
+from pillion.settings.tables import Tablelist, Tablemap
+from pillion.settings.tree import ROOT
 from pillion.settings.writing import toml
 
 _TEXTS = st.text("/a{}*.?%02F:é @-[]", max_size=12)
@@ -86,3 +92,71 @@ def test_urls(scheme: str, text: str) -> None:
     if held is not None:
         target = target_of(held.upstreams["x"].urls[0])
         assert target.path or 0 < target.port < 65536
+
+
+_WRITTEN = st.sampled_from(
+    [
+        "x",
+        "y",
+        "app",
+        "proxy",
+        "inbound",
+        "off",
+        "none",
+        "http",
+        "tcp",
+        "hash",
+        "/a/",
+        "*",
+        "5s",
+        "10%",
+        "200/s",
+        "http://h",
+        "tcp://h:1",
+        "unix:/s",
+        "127.0.0.1:80",
+        "0.0.0.0:80",
+        "GET",
+        "{id}",
+        "1.3",
+        "",
+    ]
+)
+_ANYTHING = _WRITTEN | st.integers(-1, 600) | st.booleans() | st.lists(_WRITTEN, max_size=2)
+
+
+def tables(kind: Kind) -> st.SearchStrategy[object]:
+    """What somebody could write for a kind who knows the names and none of the values."""
+    match kind:
+        case Table():
+            members = {one.name: tables(one.spec.kind) for one in kind.base.members}
+            return st.fixed_dictionaries({}, optional=members) | _ANYTHING
+        case Tablemap():
+            return st.dictionaries(
+                st.sampled_from(["x", "y", "app", "a b"]), tables(kind.table), max_size=2
+            )
+        case Tablelist():
+            return st.lists(tables(kind.table), max_size=2) | _ANYTHING
+    # Mostly what fits, so that what is said together is looked at as well.
+    fits = st.just(kind.written(kind.parse("x"))) if _takes(kind, "x") else _ANYTHING
+    return fits | _ANYTHING
+
+
+def _takes(kind: Kind, text: str) -> bool:
+    try:
+        kind.parse(text)
+    except (ValueError, NotImplementedError):
+        return False
+    return True
+
+
+_KINDS = {name: kind for name in ("ambassador", "inbound") if (kind := ROOT.member(name))}
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.fixed_dictionaries({name: tables(kind) for name, kind in _KINDS.items()}))
+def test_anything_is_read_or_refused_with_its_place(table: dict[str, object]) -> None:
+    read, findings = validate({**table, "app": {"port": 3000}})
+    if not findings:
+        findings = [*contradictions(read), *notices(read)]
+    assert all(one.path and one.message for one in findings)

@@ -8,7 +8,8 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pillion.settings import Settings, SettingsError, diff, from_json, parse, to_json
+from pillion.settings import Settings, SettingsError, diff, from_json, notices, parse, to_json
+from pillion.settings.checks import contradictions
 from pillion.settings.config import FileMode
 from pillion.settings.edges import Ports
 from pillion.settings.kinds import Choice, Flag, Kind, Number, Text, Whole
@@ -317,6 +318,14 @@ def test_what_is_written_is_read_again(chosen: Settings) -> None:
     read, findings = validate(ROOT.written(chosen))  # type: ignore[arg-type]
     assert findings == []
     assert read == chosen
+
+
+@settings(max_examples=50, deadline=None)
+@given(values(ROOT))
+def test_whatever_is_held_is_looked_through_for_contradictions(chosen: Settings) -> None:
+    for finding in (*contradictions(chosen), *notices(chosen)):
+        assert finding.message
+        assert finding.path
 
 
 @settings(max_examples=500, deadline=None)
