@@ -6,15 +6,17 @@ from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
+from pillion.ambassador.red_report import CLASSES
 from pillion.ambassador.snapshot import APP
 from pillion.ambassador.steering import OPEN, in_force
-from pillion.ambassador.wire import EndpointReport, Refused, Report, RouteReport, UpstreamReport
+from pillion.ambassador.wire import EndpointReport, Refused, Report, UpstreamReport
 from pillion.settings.routes import RouteSpec
 from pillion.settings.shapes import Table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from pillion.ambassador.red_report import SeriesReport
     from pillion.ambassador.snapshot import EndpointSpec, Snapshot
     from pillion.settings.upstreams import Upstream
 
@@ -189,7 +191,7 @@ def route_list(
     told = _Reports(workers)
     for at, route in enumerate(routes, 1):
         name = route.name or f"#{at}"
-        reports = told.routes.get(name, [])
+        requests, failures = told.routes.get(name, (0, 0))
         written = _ROUTE.written(route)
         assert isinstance(written, dict)
         items.append(
@@ -197,8 +199,8 @@ def route_list(
                 name=name,
                 listener=list(route.listener),
                 route=written,
-                requests=sum(one.requests for one in reports),
-                failures=sum(one.failures for one in reports),
+                requests=requests,
+                failures=failures,
             )
         )
     return RouteList(
@@ -229,17 +231,28 @@ class _Reports:
         self._wanted = {} if snapshot is None else in_force(snapshot)
         self.upstreams: dict[str, list[UpstreamReport]] = {}
         self.endpoints: dict[tuple[str, str], list[tuple[str, EndpointReport]]] = {}
-        self.routes: dict[str, list[RouteReport]] = {}
+        self.routes: dict[str, tuple[int, int]] = {}
         for worker in workers:
             if worker.report is None:
                 continue
-            for route in worker.report.routes:
-                self.routes.setdefault(route.name, []).append(route)
+            if worker.report.red is not None:
+                for series in worker.report.red.series:
+                    self._count(series)
             for upstream in worker.report.upstreams:
                 self.upstreams.setdefault(upstream.name, []).append(upstream)
                 for endpoint in upstream.endpoints:
                     key = (upstream.name, endpoint.key)
                     self.endpoints.setdefault(key, []).append((worker.name, endpoint))
+
+    def _count(self, series: SeriesReport) -> None:
+        """Count the requests of a route, and those that got no answer or a 5xx."""
+        requests, failures = self.routes.get(series.route, (0, 0))
+        failed = sum(
+            count
+            for name, count in zip(CLASSES, series.classes, strict=False)
+            if name in ("none", "5xx")
+        )
+        self.routes[series.route] = (requests + sum(series.classes), failures + failed)
 
     def of(self, upstream: str, key: str) -> list[tuple[str, EndpointReport]]:
         """The reports of one endpoint by worker."""

@@ -91,14 +91,6 @@ class UpstreamReport(msgspec.Struct, omit_defaults=True):
     refused: int = 0
 
 
-class RouteReport(msgspec.Struct, omit_defaults=True):
-    """One route, counts since the worker's start."""
-
-    name: str
-    requests: int = 0
-    failures: int = 0
-
-
 class Sample(msgspec.Struct, array_like=True):
     """One sample for `/metrics`, made by the agent from a report: `name` as `pillion.model.stats` has it, without `pillion_`.
 
@@ -111,11 +103,10 @@ class Sample(msgspec.Struct, array_like=True):
 
 
 class Report(msgspec.Struct, tag_field="op", tag="report", omit_defaults=True):
-    """How things stand in a worker: at most one a second, and none while nothing changes."""
+    """How things stand in a worker: at most one a second, and none while nothing changes. `red` counts requests by route."""
 
     revision: int
     upstreams: tuple[UpstreamReport, ...] = ()
-    routes: tuple[RouteReport, ...] = ()
     red: RedReport | None = None
     v: int = VERSION
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pillion.ambassador.overview import breaker_list, route_list, upstream_list
 from pillion.ambassador.policy import Policy
+from pillion.ambassador.red_report import RedReport, SeriesReport
 from pillion.ambassador.snapshot import EndpointSpec, Snapshot, UpstreamEndpoints
 from pillion.ambassador.wire import (
     EndpointReport,
     Refused,
     Report,
-    RouteReport,
     UpstreamReport,
 )
 from pillion.settings import parse
@@ -58,11 +58,16 @@ class Worker:
         self.report = report
 
 
+def series(route: str, *, ok: int, none: int = 0, bad: int = 0) -> SeriesReport:
+    classes = [none, 0, ok, 0, 0, bad, 0]
+    return SeriesReport("outbound", route, "orders", classes, [], 0.0, [], 0.0, 0, 0, 0, {})
+
+
 def report(*endpoints: EndpointReport) -> Report:
     return Report(
         9,
         (UpstreamReport("orders", endpoints, 1, 2, 3, 4, 5, 6), UpstreamReport("gone")),
-        (RouteReport("#1", 1), RouteReport("rest", 10, 2)),
+        RedReport([series("#1", ok=1), series("rest", ok=8, none=1, bad=1), series("", ok=5)]),
     )
 
 

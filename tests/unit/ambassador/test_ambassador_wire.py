@@ -16,7 +16,6 @@ from pillion.ambassador.wire import (
     NewSnapshot,
     Refused,
     Report,
-    RouteReport,
     ToAgent,
     Transition,
     UpstreamReport,
@@ -33,7 +32,6 @@ TO_AGENT: list[ToAgent] = [
     Report(
         13,
         (UpstreamReport("orders", (EndpointReport("10.0.0.1:80", "open", retry_after_s=3.0),)),),
-        (RouteReport("#1", 3, 1),),
         RedReport([], 4),
     ),
     Report(0),
