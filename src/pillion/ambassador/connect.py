@@ -20,7 +20,7 @@ from .tunnel import Held
 if TYPE_CHECKING:
     import asyncio
 
-    from .endpoints import Endpoint
+    from .endpoint import Endpoint
     from .exchange import Exchange
     from .hub import Hub
     from .tls import TlsClient

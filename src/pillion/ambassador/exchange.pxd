@@ -4,9 +4,15 @@ cimport cython
 
 from pillion.http.codec.events cimport End, RequestHead, ResponseHead
 
+from .endpoint cimport Endpoint
+from .facts cimport Facts
+from .hub cimport Door, Hub
 from .inward cimport Inward
+from .live cimport LiveRoute, LiveUpstream
 from .outward cimport Outward
 from .pool cimport Pool
+from .trace cimport Trace
+from .ways cimport Way
 
 cdef class Exchange:
     cdef public bint answered
@@ -22,15 +28,16 @@ cdef class Exchange:
     cdef public Outward conn
     cdef public double connect_s
     cdef public double deadline_s
-    cdef public object door
-    cdef public object endpoint
+    cdef public Door door
+    cdef public Endpoint endpoint
     cdef public double first_s
     cdef public long long framing
     cdef public object hash_key
     cdef public RequestHead head
     cdef public bint head_only
+    cdef public bint reusable
     cdef public str host
-    cdef public object hub
+    cdef public Hub hub
     cdef public int informational
     cdef public list kept_body
     cdef public long long kept_bytes
@@ -43,7 +50,7 @@ cdef class Exchange:
     cdef public str reason
     cdef public bint replayable
     cdef public object retry
-    cdef public object route
+    cdef public LiveRoute route
     cdef public bint sent_any
     cdef public int state
     cdef public int status
@@ -53,36 +60,40 @@ cdef class Exchange:
     cdef public object timer
     cdef public long long token
     cdef public double total_at_s
-    cdef public object trace
+    cdef public Trace trace
     cdef public bytes trailer_block
     cdef public list tried
     cdef public double try_at_s
-    cdef public object upstream
-    cdef public object way
+    cdef public LiveUpstream upstream
+    cdef public Way way
 
-    @cython.locals(now=cython.double)
+    @cython.locals(now=cython.double, hub=Hub, upstream=LiveUpstream)
     cpdef object begin(self)
+    @cython.locals(upstream=LiveUpstream)
     cdef object _admitted(self, double now)
-    @cython.locals(pool=Pool, conn=Outward)
+    @cython.locals(pool=Pool, conn=Outward, upstream=LiveUpstream, endpoint=Endpoint)
     cdef object _try(self, double now)
     @cython.locals(head=RequestHead, length=cython.longlong, data=bytes)
     cdef object _send(self, Outward conn, double now)
+    @cython.locals(endpoint=Endpoint)
     cdef object _verdict(self, double now, object failed)
     cpdef object body(self, bytes data)
     cpdef object body_end(self, End end)
+    @cython.locals(now=cython.double, status=int, upstream=LiveUpstream)
     cpdef object answer_head(self, Outward conn, ResponseHead head)
     @cython.locals(request=RequestHead, client=Inward, length=cython.longlong, block=bytes, line=bytes, framing=bytes, status=int, close=bint)
     cdef object _pass_on(self, Outward conn, ResponseHead head, double now)
     cpdef object answer_data(self, bytes data)
-    @cython.locals(conn=Outward, now=cython.double)
+    @cython.locals(conn=Outward, now=cython.double, upstream=LiveUpstream)
     cpdef object answer_end(self, End end)
     @cython.locals(client=Inward, out=list)
     cpdef object flush(self)
     cdef object _take_back(self)
     @cython.locals(client=Inward)
     cdef object _finish(self, double now, bint keep)
+    @cython.locals(upstream=LiveUpstream)
     cdef object _told(self, double now)
-    @cython.locals(head=RequestHead)
-    cdef object _facts(self, double now)
+    @cython.locals(facts=Facts, head=RequestHead, trace=Trace, upstream=LiveUpstream, way=Way)
+    cdef Facts _facts(self, double now)
     @cython.locals(due=cython.double, idle_s=cython.double)
     cdef object _arm(self)

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from pillion.settings.edges import HttpLimits
     from pillion.settings.policies import Fault
 
-    from .endpoints import Endpoint
+    from .endpoint import Endpoint
     from .exchange import Exchange
     from .facts import Facts
     from .inward import Inward

@@ -5,13 +5,14 @@ cimport cython
 from pillion.http.codec.requests cimport RequestParser
 
 from .exchange cimport Exchange
+from .hub cimport Door, Hub
 
 cdef class Inward:
     cdef public bint body_held
-    cdef public object door
+    cdef public Door door
     cdef public bint eof
     cdef public Exchange exchange
-    cdef public object hub
+    cdef public Hub hub
     cdef public long long lingered
     cdef public RequestParser parser
     cdef public object peer

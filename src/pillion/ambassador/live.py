@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pillion.settings.policies import Fault, Limit, Retry, Timeouts
     from pillion.settings.upstreams import Upstream as UpstreamSettings
 
-    from .endpoints import Endpoint
+    from .endpoint import Endpoint
     from .router import CompiledRoute
     from .snapshot import UpstreamEndpoints
     from .tls import TlsClient

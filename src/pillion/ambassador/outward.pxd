@@ -4,15 +4,17 @@ cimport cython
 
 from pillion.http.codec.responses cimport ResponseParser
 
+from .endpoint cimport Endpoint
 from .exchange cimport Exchange
+from .hub cimport Hub
 from .pool cimport Pool
 
 cdef class Outward:
     cdef public double connect_s
-    cdef public object endpoint
+    cdef public Endpoint endpoint
     cdef public bint eof
     cdef public Exchange exchange
-    cdef public object hub
+    cdef public Hub hub
     cdef public double idle_since_s
     cdef public ResponseParser parser
     cdef public Pool pool

@@ -14,7 +14,7 @@ from pillion.http.codec.events import End, ResponseHead
 from pillion.http.codec.responses import ResponseParser
 
 if TYPE_CHECKING:
-    from .endpoints import Endpoint
+    from .endpoint import Endpoint
     from .exchange import Exchange
     from .hub import Hub
     from .pool import Pool

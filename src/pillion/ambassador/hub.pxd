@@ -1,0 +1,66 @@
+# The C side of hub.py. What is not on the way of a request stays plain Python.
+
+cimport cython
+
+from pillion.http.codec.events cimport Headers
+
+from .exchange cimport Exchange
+from .facts cimport Facts
+from .inward cimport Inward
+from .metrics cimport Red
+from .pool cimport Pool
+from .request_log cimport RequestLog
+from .trace cimport Trace
+from .wall cimport WallClock
+
+cdef class Door:
+    cdef public str name
+    cdef public object way
+
+cdef class Hub:
+    cdef public object loop
+    cdef public object tasks
+    cdef public object activity
+    cdef public object connector
+    cdef public object tunnels
+    cdef public object random
+    cdef public RequestLog log
+    cdef public Red red
+    cdef public object spans
+    cdef public bint draining
+    cdef public bint closing_answers
+    cdef public long long tick
+    cdef public double next_sweep_s
+    cdef public long long timeouts
+    cdef public Py_ssize_t outward_open
+    cdef public long long requests
+    cdef public object changed
+    cdef public object trace_settings
+    cdef public object request_limits
+    cdef public object answer_limits
+    cdef public long long header_ticks
+    cdef public long long idle_ticks
+    cdef public long long write_ticks
+    cdef public long long linger_ticks
+    cdef WallClock _wall
+    cdef dict _exchanges
+    cdef dict _connections
+    cdef dict _pools
+    cdef object _sweeper
+    cdef object _ticker
+    cdef object _pool_sweeper
+    cdef long long _date_s
+    cdef bytes _date_line
+
+    cpdef Trace begin_trace(self, Headers headers)
+    cpdef object began(self, Exchange exchange)
+    cpdef object ended(self, Exchange exchange, Facts facts)
+    @cython.locals(exchange=Exchange, now=cython.double, first=cython.double, deadline_s=cython.double, due=list)
+    cpdef object _sweep(self)
+    @cython.locals(exchange=Exchange, now=cython.double)
+    cpdef object _expire(self, list due)
+    cpdef object opened(self, Inward client)
+    cpdef object closed(self, Inward client)
+    cpdef object pool_kept(self, Pool pool)
+    @cython.locals(client=Inward)
+    cpdef object _tick_some(self, list clients)

@@ -1,0 +1,37 @@
+# The C side of ways.py.
+
+cimport cython
+
+from pillion.http.codec.events cimport RequestHead, ResponseHead
+from pillion.http.paths cimport normalise, split_target
+
+from .exchange cimport Exchange
+from .live cimport Followed, LimitState, LiveRoute, LiveUpstream
+from .outward cimport Outward
+from .trace cimport Trace
+
+cdef class Way:
+    cdef public object credentials
+    cdef public LiveUpstream default
+    cdef public str direction
+    cdef public object egress
+    cdef public int forwarded
+    cdef public int hops
+    cdef public bint keeps_host
+    cdef public int kind
+    cdef public LimitState limit
+    cdef public str listener
+    cdef public object live_routes
+    cdef public object named
+    cdef public bint normalise
+    cdef public object router
+    cdef public object tunneller
+    cdef public int underscores
+
+    @cython.locals(head=RequestHead, authority=str, path=str, query=str, upstream=LiveUpstream, followed=Followed, route=LiveRoute)
+    cpdef object resolve(self, Exchange exchange, double now)
+    cdef object _limited(self, LimitState limit, Exchange exchange, double now, str what)
+    @cython.locals(head=RequestHead, upstream=LiveUpstream, trace=Trace, route=LiveRoute, host=bytes, block=bytes, line=bytes)
+    cpdef bytes request_head(self, Exchange exchange, Outward conn)
+    @cython.locals(route=LiveRoute)
+    cpdef bytes answer_fields(self, Exchange exchange, ResponseHead head)
