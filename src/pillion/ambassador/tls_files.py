@@ -32,15 +32,15 @@ GATHER_S = 0.1
 PACE_S = 1.0
 WARN_BEFORE = datetime.timedelta(days=14)
 
-RELOADED = "tls-reloaded"
-REFUSED = "tls-refused"
-EXPIRES = "tls-expires"
+RELOADED = "certificate-changed"
+REFUSED = "certificate-refused"
+EXPIRES = "certificate-expires"
 
 T = TypeVar("T", bound=Tls)
 
 
 class TlsEvent(msgspec.Struct, frozen=True):
-    """What became of files that changed: `tls-reloaded`, `tls-refused` (the ones before stay), or `tls-expires` soon, or has."""
+    """What became of files that changed: `certificate-changed`, `certificate-refused` (the ones before stay), or `certificate-expires` soon, or has."""
 
     kind: str
     detail: str
