@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import http.client
+import socketserver
+import threading
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from http.server import BaseHTTPRequestHandler
+from typing import TYPE_CHECKING, Any, Self
 
 import pytest
 
@@ -17,6 +21,7 @@ from ambassador_facts import (
     some_facts,
     span_line,
 )
+from ambassador_instance import Ambassador
 from logs_spooling import Spool
 from otlp_receiver import Receiver
 from pillion.ambassador.facts import INBOUND
@@ -265,3 +270,81 @@ def test_without_spans_nothing_runs_for_them(tmp_path: Path, receiver: Receiver)
         sinks: dict[str, Any] = shipper.stats["log_records_total"]["sink"]
         assert set(sinks) == {"otlp"}
         assert shipper.positions("traces") == {}
+
+
+class Upstream(socketserver.ThreadingTCPServer):
+    """Answers every request with the fields that it came with."""
+
+    allow_reuse_address = True
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        self.seen: list[dict[str, str]] = []
+        seen = self.seen
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_GET(self) -> None:
+                seen.append({name.lower(): value for name, value in self.headers.items()})
+                self.send_response(200)
+                self.send_header("content-length", "2")
+                self.end_headers()
+                self.wfile.write(b"ok")
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        super().__init__(("127.0.0.1", 0), Handler)
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self.serve_forever, args=(0.05,), daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.shutdown()
+        self.server_close()
+
+
+def test_a_request_is_seen_from_the_client_to_the_receiver(receiver: Receiver) -> None:
+    more = f"""
+[telemetry]
+otlp = "{receiver.url}"
+batch = {{ wait = "50ms" }}
+"""
+    with Upstream() as upstream:
+        url = f"http://127.0.0.1:{upstream.server_address[1]}"
+        with Ambassador(
+            {"orders": f'urls = ["{url}"]'},
+            more,
+            head='trace = { sample = "100%" }\nlog = { headers = ["user-agent", "cookie"] }',
+        ) as ambassador:
+            asked = http.client.HTTPConnection("127.0.0.1", ambassador.ports["orders"], timeout=10)
+            sent = {"user-agent": 'a "client"', "cookie": "sid=1"}
+            asked.request("GET", "/a%22b?token=abc&page=2", headers=sent)
+            assert asked.getresponse().read() == b"ok"
+            traced = {"traceparent": f"00-{TRACE_ID}-{PARENT_ID}-00", "tracestate": "a=1"}
+            asked.request("GET", "/second", headers=traced)
+            assert asked.getresponse().read() == b"ok"
+            asked.close()
+            first = ambassador.record(path="/a%22b")
+            second = ambassador.record(path="/second")
+            wait_for(lambda: bool(receiver.spans()), "the span")
+            wait_for(
+                lambda: sum(one["stream"] == "requests" for one in receiver.records()) == 2,
+                "both records",
+            )
+    begun, continued = upstream.seen
+    (span,) = receiver.spans()
+    assert begun["traceparent"] == f"00-{first['trace_id']}-{first['span_id']}-01"
+    assert (span["trace_id"], span["span_id"]) == (first["trace_id"], first["span_id"])
+    assert (span["kind"], span["attributes"]["url.query"]) == (3, "token=***&page=2")
+    assert first["query"] == "token=***&page=2"
+    assert first["headers"] == {"user-agent": 'a "client"', "cookie": "***"}
+    assert {"direction": "outbound", "upstream": "orders", "status": 200}.items() <= first.items()
+    assert continued["traceparent"] == f"00-{TRACE_ID}-{second['span_id']}-00"
+    assert continued["tracestate"] == "a=1"
+    assert second["trace_id"] == TRACE_ID
+    shipped = {one["body"]: one for one in receiver.records() if one["stream"] == "requests"}
+    assert all(body.startswith("GET 127.0.0.1:") for body in shipped)
+    assert {one["trace_id"] for one in shipped.values()} == {first["trace_id"], TRACE_ID}
