@@ -41,10 +41,10 @@ class RequestLog(Record):
         also=("failures", "always_errors"),
     )
     redact: tuple[str, ...] = setting(
-        Strings('a list such as ["token", "x-user"]', Text("a name"), alone=True),
-        "Query parameters and headers whose values are not written down.",
+        Strings('a list such as ["card", "x-user*"]', Text("a name"), alone=True),
+        "Further query parameters and headers whose values are not written down, besides those that hold credentials by custom; `*` stands for anything.",
         default=(),
-        example=["token", "password"],
+        example=["card", "x-user*"],
         also=("hide", "mask", "secrets", "filter"),
     )
     headers: tuple[str, ...] = setting(
