@@ -132,6 +132,12 @@ class BreakerMachine(RuleBasedStateMachine):
                 self.ended(good)
         self.breaker.end(request.token, good, self.now)
 
+    @rule(outcomes=st.text("bbbg", min_size=1, max_size=8))
+    def one_after_the_other(self, outcomes: str) -> None:
+        for outcome in outcomes:
+            self.begin(1)
+            self.finish(len(self.under_way) - 1, "good" if outcome == "g" else "bad")
+
     def trial_ended(self, good: bool) -> None:
         if not good:
             longest_s = max(self.policy.open_s, self.policy.open_max_s)

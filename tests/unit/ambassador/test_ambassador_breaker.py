@@ -273,6 +273,16 @@ def test_a_trial_cancelled_twice_is_one_trial() -> None:
     assert not circuit.admits()
 
 
+def test_a_trial_is_not_given_back_by_a_request_from_before() -> None:
+    circuit = Circuit()
+    old = circuit.breaker.begin(circuit.now)
+    circuit.half_opened()
+    circuit.breaker.begin(circuit.now)
+    circuit.breaker.cancel(old, circuit.now)
+    assert not circuit.admits()
+    assert circuit.freed == 0
+
+
 def test_a_success_is_not_given_back() -> None:
     circuit = Circuit(BY_ROW.replace(trials=2)).half_opened()
     first, second = (circuit.breaker.begin(circuit.now) for _ in range(2))
@@ -348,10 +358,12 @@ def test_by_hand_it_stays_whatever_happens(before: str, hand: str) -> None:
         circuit.half_opened()
     circuit.breaker.force(hand, circuit.now)
     assert circuit.heard[-1] == (before, hand, "by hand")
-    for _ in range(10):
-        circuit.calls("bbbbggc", every_s=100.0)
+    heard = list(circuit.heard)
+    for every_s in (0.0, 1.0, 100.0):
+        circuit.calls("bbbbbggcbbbb", every_s)
         assert circuit.breaker.state == hand
         assert circuit.admits() == (hand == "closed")
+    assert circuit.heard == heard
     assert circuit.forced()
     circuit.breaker.force(None, circuit.now)
     assert circuit.heard[-1] == (hand, "closed", "given back")
