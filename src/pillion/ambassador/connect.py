@@ -19,6 +19,7 @@ from .tunnel import Held
 
 if TYPE_CHECKING:
     import asyncio
+    from collections.abc import Callable
 
     from .endpoint import Endpoint
     from .exchange import Exchange
@@ -34,8 +35,9 @@ _ESTABLISHED = b"HTTP/1.1 200 Connection established\r\n\r\n"
 class Tunneller:
     """Opens tunnels for the proxy, and keeps the last hosts that were asked for outside, each with breaker and connections."""
 
-    def __init__(self, hub: Hub) -> None:
+    def __init__(self, hub: Hub, make_tls: Callable[[], TlsClient]) -> None:
         self._hub = hub
+        self._make_tls = make_tls
         self._outside: OrderedDict[tuple[str, int, bool], LiveUpstream] = OrderedDict()
         self._tls: TlsClient | None = None
 
@@ -115,11 +117,14 @@ class Tunneller:
         client.parser.tunnel()
         exchange.become_tunnel(transport, held.first, client.parser.take_rest())
 
+    @property
+    def tls(self) -> tuple[TlsClient, ...]:
+        """The TLS that is in use for the world outside."""
+        return () if self._tls is None else (self._tls,)
+
     def _client(self) -> TlsClient:
         if self._tls is None:
-            from .tls import TlsClient
-
-            self._tls = TlsClient()
+            self._tls = self._make_tls()
         return self._tls
 
     def _forget(self) -> None:

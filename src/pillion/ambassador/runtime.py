@@ -10,7 +10,7 @@ from pillion.settings.ambassador import Ambassador
 from pillion.settings.edges import Inbound
 from pillion.settings.kinds import UnfitError
 from pillion.settings.shapes import Table
-from pillion.settings.upstreams import Upstream
+from pillion.settings.upstreams import ClientTls, Upstream
 
 from .breaker import CLOSED, OPEN
 from .connect import Tunneller
@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from .hub import Hub
     from .live import LiveUpstream
     from .snapshot import Snapshot
-    from .tls import TlsClient, TlsServer
+    from .tls import Tls, TlsClient, TlsServer
+    from .tls_files import TlsEvent, TlsFiles
 
 _AMBASSADOR = Table(Ambassador())
 _INBOUND = Table(Inbound())
@@ -39,16 +40,21 @@ Wanted = dict[str, tuple[Upstream, UpstreamEndpoints, "TlsClient | None"]]
 class Runtime:
     """The policy in force. `ways` are by the names of their listening sockets; `settings` and `inbound` those of the snapshot.
 
-    `changed` is told of breakers: upstream, endpoint, old state, new state, why.
+    `changed` is told of breakers: upstream, endpoint, old state, new state, why; `tls_told` of certificates.
     """
 
-    def __init__(self, hub: Hub, changed: Callable[[str, str, str, str, str], None]) -> None:
+    def __init__(
+        self,
+        hub: Hub,
+        changed: Callable[[str, str, str, str, str], None],
+        tls_told: Callable[[TlsEvent], None],
+    ) -> None:
         self._hub = hub
-        self._tunneller = Tunneller(hub)
+        self._tls_told = tls_told
+        self._tunneller = Tunneller(hub, lambda: self.tls_files().client(ClientTls()))
         self._route_limits: dict[str, LimitState] = {}
         self._inbound_limit = LimitState()
-        self._clients: dict[str, tuple[object, TlsClient]] = {}
-        self._server: tuple[object, TlsServer] | None = None
+        self._files: TlsFiles | None = None
         self.upstreams = Upstreams(changed, hub.random)
         self.revision = 0
         self.settings = Ambassador()
@@ -67,7 +73,9 @@ class Runtime:
                 else cast("Inbound", _INBOUND.decode(snapshot.inbound))
             )
             wanted = self._wanted(snapshot, settings, inbound)
-            server = self._server_tls(inbound)
+            server = None
+            if inbound is not None and inbound.tls is not None:
+                server = self.tls_files().server(inbound.tls)
             routers = _routers(snapshot, settings, wanted)
             egress = None
             if settings.proxy is not None:
@@ -80,8 +88,11 @@ class Runtime:
         now = monotonic()
         self.settings, self.inbound = settings, inbound
         self.revision = snapshot.revision
-        self._server = server
-        self.server_tls = None if server is None else server[1]
+        self.server_tls = server
+        if self._files is not None:
+            used: list[Tls] = [tls for _, _, tls in wanted.values() if tls is not None]
+            used += [] if server is None else [server]
+            self._files.follow([*used, *self._tunneller.tls])
         self._hub.configure(settings.http, settings.trace)
         self.upstreams.apply(wanted, snapshot.zone, now)
         self._configure_routes(settings, now)
@@ -93,10 +104,9 @@ class Runtime:
 
     def _wanted(self, snapshot: Snapshot, settings: Ambassador, inbound: Inbound | None) -> Wanted:
         wanted: Wanted = {}
-        clients: dict[str, tuple[object, TlsClient]] = {}
         for name, upstream in settings.upstreams.items():
             found = snapshot.endpoints(name)
-            tls = self._client_tls(name, upstream, found, clients)
+            tls = self._client_tls(upstream, found)
             wanted[name] = (upstream, found, tls)
         for found in snapshot.upstreams:
             # Services that nobody has configured, but the proxy may be asked for.
@@ -104,53 +114,21 @@ class Runtime:
                 wanted[found.name] = (Upstream(service=found.name), found, None)
         if inbound is not None and snapshot.app_port is not None:
             wanted[APP] = (inbound.upstream(snapshot.app_port), snapshot.endpoints(APP), None)
-        self._clients = clients
         return wanted
 
-    def _client_tls(
-        self,
-        name: str,
-        upstream: Upstream,
-        found: UpstreamEndpoints,
-        clients: dict[str, tuple[object, TlsClient]],
-    ) -> TlsClient | None:
+    def _client_tls(self, upstream: Upstream, found: UpstreamEndpoints) -> TlsClient | None:
         if upstream.tls is None and not any(one.tls for one in found.endpoints):
             return None
-        held = self._clients.get(name)
-        if held is None or held[0] != upstream.tls:
-            from pillion.settings.upstreams import ClientTls
+        alpn = ("http/1.1",) if upstream.protocol == "http" else ()
+        return self.tls_files().client(upstream.tls or ClientTls(), alpn=alpn)
 
-            from .tls import TlsClient
+    def tls_files(self) -> TlsFiles:
+        """All TLS of this worker; made when there is some, since most have none."""
+        if self._files is None:
+            from .tls_files import TlsFiles
 
-            tls = upstream.tls or ClientTls()
-            held = (
-                upstream.tls,
-                TlsClient(
-                    ca_file=tls.ca_file,
-                    verify=tls.verify,
-                    cert_file=tls.cert_file,
-                    key_file=tls.key_file,
-                    names=tls.names,
-                ),
-            )
-        clients[name] = held
-        return held[1]
-
-    def _server_tls(self, inbound: Inbound | None) -> tuple[object, TlsServer] | None:
-        if inbound is None or inbound.tls is None:
-            return None
-        if self._server is not None and self._server[0] == inbound.tls:
-            return self._server
-        from .tls import TlsServer
-
-        tls = inbound.tls
-        return tls, TlsServer(
-            cert_file=tls.cert_file,
-            key_file=tls.key_file,
-            client_ca_file=tls.client_ca_file,
-            allowed_names=tls.allowed_names,
-            min_version=tls.min_version,
-        )
+            self._files = TlsFiles(self._hub.tasks, self._tls_told)
+        return self._files
 
     def _configure_routes(self, settings: Ambassador, now: float) -> None:
         limits = {}

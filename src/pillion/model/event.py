@@ -49,6 +49,9 @@ KINDS = (
     "circuit-closed",
     "circuit-forced",
     "policy-refused",
+    "certificate-changed",
+    "certificate-refused",
+    "certificate-expires",
 )
 
 

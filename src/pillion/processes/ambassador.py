@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pillion.ambassador.snapshot import Snapshot
+    from pillion.ambassador.tls_files import TlsEvent
     from pillion.ambassador.wire import Report
     from pillion.base.tasks import TaskEnd
     from pillion.model.stats import Stats
@@ -81,7 +82,7 @@ class Ambassador:
         self._hub.log = RequestLog(defaults.log, self._stream("requests"), loop)
         self._hub.red = Red()
         self._spans = Spans(self._hub.log, self._stream("spans"), loop)
-        self._runtime = Runtime(self._hub, self._breaker_changed)
+        self._runtime = Runtime(self._hub, self._breaker_changed, self._tls_changed)
         self._doors = Doors(self._hub, self._runtime, self._tasks)
         self._policy = asyncio.Event()
         self._link = PolicyLink(
@@ -143,6 +144,9 @@ class Ambassador:
 
     def _breaker_changed(self, upstream: str, endpoint: str, old: str, new: str, why: str) -> None:
         self._link.transition(upstream, endpoint, old, new, why)
+
+    def _tls_changed(self, event: TlsEvent) -> None:
+        self._control.event(event.kind, event.detail)
 
     def _report(self) -> Report | None:
         return report(self._hub, self._runtime)
