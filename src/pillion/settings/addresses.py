@@ -8,6 +8,7 @@ _NAME = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz012345678
 
 LISTEN_PATTERN = r"^(\[[0-9A-Fa-f:.]+\]|[0-9]+(\.[0-9]+){3}|localhost):[0-9]{1,5}$"
 ENDPOINT_PATTERN = r"^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}$"
+AUTHORITY_PATTERN = r"^[^/?#@,{}\s\u0080-\uffff]+$"
 URL_PATTERN = r"^https?://[^/?#@\s]+(/[^?#\s]*)?$"
 
 
@@ -81,3 +82,11 @@ def check_url(text: str) -> None:
     bare = authority if authority.startswith("[") and authority.endswith("]") else ""
     with_port = authority if ":" in authority and not bare else f"{authority}:80"
     split_address(with_port)
+
+
+def check_authority(text: str) -> None:
+    """Raise ValueError unless `text` can be sent as `Host`: a name or address, with a port or without (RFC 9110, section 7.2)."""
+    if not text.isascii():
+        raise ValueError("a host name is ASCII; write it in its xn-- form")
+    if any(ord(c) < 33 or ord(c) == 127 or c in "/?#@,{}" for c in text):
+        raise ValueError("not a host name or address")
