@@ -5,17 +5,20 @@ from __future__ import annotations
 import contextlib
 import resource
 import socket
+import ssl
 import threading
 from typing import TYPE_CHECKING
 
 import pytest
 
-from ambassador_instance import QUICK, Ambassador
+from ambassador_certificates import Authority
+from ambassador_instance import QUICK, Ambassador, free_ports
 from instance import wait_for
 from misbehaving import Misbehaving
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 _MOST_KB = 64 << 10
 _MOST_MANY_KB = 128 << 10
@@ -131,6 +134,40 @@ def test_many_connections_that_wait_beside_some_that_work(
             _ask_all(working)
         _ask_all(waiting[:100])
         assert ambassador.rss_kb() < (_MOST_MANY_KB if idle > 1000 else _MOST_KB)
+
+
+@pytest.mark.parametrize(
+    "idle",
+    [
+        pytest.param(150, id="150"),
+        pytest.param(1500, id="1500", marks=[pytest.mark.soak, pytest.mark.timeout(600)]),
+    ],
+)
+def test_many_connections_of_tls_that_wait(
+    upstream: Misbehaving, tmp_path: Path, idle: int
+) -> None:
+    authority = Authority(tmp_path)
+    pair = authority.issue("server", dns=("shop.example",))
+    context = ssl.create_default_context(cafile=authority.file)
+    (port,) = free_ports(1)
+    inbound = f'''
+[app]
+port = {upstream.port}
+[inbound]
+listen = "127.0.0.1:{port}"
+tls = {{ cert_file = "{pair.cert}", key_file = "{pair.key}" }}
+'''
+    with Ambassador({}, inbound) as running, contextlib.ExitStack() as stack, _files(idle + 500):
+        before_kb = running.rss_kb()
+        waiting: list[socket.socket] = []
+        for _ in range(idle):
+            sock = context.wrap_socket(_connected(port), server_hostname="shop.example")
+            waiting.append(stack.enter_context(sock))
+            _ask_all(waiting[-1:])
+        grown_kb = running.rss_kb() - before_kb
+        assert grown_kb < idle * 80, f"{grown_kb / idle:.1f} KiB for each that waits"
+        _ask_all(waiting[:100])
+        assert running.rss_kb() < _MOST_MANY_KB
 
 
 def _ask_all(socks: list[socket.socket]) -> None:
