@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
+import json
 import os
 import signal
 import socket
@@ -157,6 +159,29 @@ def test_records_go_on_after_the_scribe_was_killed(host: Host) -> None:
         assert ask(address, f"/after-{number}") == HERE
         wanted = f"/after-{number}".encode()
         wait_for("it is on record", lambda wanted=wanted: wanted in instance.spooled("requests"))
+
+
+def test_a_scribe_that_hangs_costs_calls_nothing_and_what_is_dropped_is_counted(
+    host: Host,
+) -> None:
+    instance = start(host, f'[ambassador]\nheartbeat = "500ms"\n{ORDERS}')
+    address, pids = listeners(instance)["upstream:orders"], workers(instance)
+    client = http.client.HTTPConnection(address, timeout=BOUND_S)
+    with contextlib.closing(client), stopped(instance.component("scribe")["pid"]):
+        # More than the socket to the scribe and the worker's own queue hold.
+        for _ in range(2000):
+            client.request("GET", f"/{'x' * 2000}")
+            assert client.getresponse().read() == b"here"
+        wait_for(
+            "what was dropped is counted",
+            lambda: instance.component("ambassador")["stats"].get("ambassador_log_dropped_total"),
+        )
+    assert ask(address, "/afterwards") == HERE
+    wait_for("records go on", lambda: b"/afterwards" in instance.spooled("requests"))
+    # What is on record is whole, whatever was dropped between.
+    records = [json.loads(line) for line in instance.spooled("requests").splitlines()]
+    assert {record["path"][:3] for record in records} == {"/xx", "/af"}
+    assert workers(instance) == pids
 
 
 def test_an_upgrade_that_cannot_start_leaves_the_worker_as_it_is(host: Host) -> None:
