@@ -90,7 +90,10 @@ class Policy:
         held = self.settings.ambassador
         offered = {name: Upstream(service=name, listen=None) for name in self._services}
         self.upstreams: Mapping[str, Upstream] = {**held.upstreams, **offered}
-        encoded = _AMBASSADOR.encode(held.replace(upstreams=self.upstreams))
+        # Without a receiver nobody reads spans, and the callers who sample would fill the spool with them.
+        export = held.trace.export and self.settings.telemetry.otlp is not None
+        trace = held.trace.replace(export=export)
+        encoded = _AMBASSADOR.encode(held.replace(upstreams=self.upstreams, trace=trace))
         self.encoded = cast("dict[str, object]", encoded)
         inbound = self.settings.inbound
         self.encoded_inbound: dict[str, object] | None = None
