@@ -69,6 +69,14 @@ def test_described_as_a_sentence_and_by_its_own_name(path: tuple[str, ...], memb
     assert member.spec.restart in (LIVE, INSTANCE, "app", "agent", "shipper", "ambassador")
 
 
+def test_a_name_that_people_try_means_one_setting_of_its_table() -> None:
+    tables = [table for _, member in _ALL if (table := inner_table(member.spec.kind)) is not None]
+    for table in [ROOT, *tables]:
+        names = [member.name for member in table.base.members]
+        tried = [name for member in table.base.members for name in member.spec.also]
+        assert len(set(names + tried)) == len(names) + len(tried), table.base
+
+
 @pytest.mark.parametrize(("path", "member"), _LEAVES, ids=_ids(_LEAVES))
 def test_what_init_shows_as_a_comment_is_valid_when_uncommented(
     path: tuple[str, ...], member: Member

@@ -63,7 +63,7 @@ class Retry(Record):
         Whole(0, 10),
         "Further tries after the first; 0: none.",
         default=1,
-        also=("retries", "num_retries", "count", "max", "tries", "limit"),
+        also=("retries", "num_retries", "count", "tries", "limit"),
     )
     on: tuple[str, ...] = setting(
         Strings(

@@ -54,7 +54,7 @@ class RouteRetry(Record):
         "Further tries after the first; 0: none.",
         default=None,
         example=2,
-        also=("retries", "num_retries", "count", "max", "tries"),
+        also=("retries", "num_retries", "count", "tries"),
     )
     on: tuple[str, ...] | None = setting(
         Strings(
