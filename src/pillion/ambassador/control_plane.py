@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from pillion.ambassador.resolve import Instance
     from pillion.ambassador.snapshot import EndpointSpec, Forced, UpstreamEndpoints
     from pillion.ambassador.transitions import Entry
-    from pillion.ambassador.wire import Refused, Transition
+    from pillion.ambassador.wire import Refused, Report, Transition
     from pillion.base.tasks import RootTasks
     from pillion.model.event import Json
     from pillion.model.stats import Stats
@@ -45,7 +45,10 @@ QUIET_S = 0.005
 """After a change others are waited for, as long as they keep coming, …"""
 LONGEST_S = 0.05
 """… up to this, which is also the least time between two snapshots."""
+REST = 10
+"""Of the time in which snapshots are made and sent at most one part in so many is work: a registry of thousands may never come to rest."""
 SETTLED_S = 1.0
+BACK_WITHIN_S = 2.5
 HOST_NAMES_S = 30.0
 
 
@@ -78,7 +81,7 @@ class ControlPlane:
         self._forced: tuple[Forced, ...] = ()
         self._before: Snapshot | None = None
         self._first_s = 0.0
-        self._sent_s = -LONGEST_S
+        self._next_s = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self._telling: asyncio.TimerHandle | None = None
         self._applied = asyncio.Event()
@@ -95,7 +98,8 @@ class ControlPlane:
             on_transition=self._transition,
             on_refused=self._refused,
             on_applied=lambda _: self._applied.set(),
-            on_gone=lambda worker: self._journal.gone(worker.name),
+            on_report=self._reported,
+            on_gone=self._gone,
         )
 
     # Life.
@@ -121,7 +125,7 @@ class ControlPlane:
             sys.stderr.write(f"pillion-agent: cannot use {self._file.path}: {error}\n")
         if self._before is not None:
             self._forced = self._before.forced
-            self._listeners = self._before.listeners
+            self._listeners = self._listeners or self._before.listeners
             self.policy.begin_with(self._before.overlay)
             self.checks.begin_with(
                 {
@@ -178,7 +182,7 @@ class ControlPlane:
             self._first_s = now
         else:
             self._timer.cancel()
-        due_s = max(min(now + QUIET_S, self._first_s + LONGEST_S), self._sent_s + LONGEST_S)
+        due_s = max(min(now + QUIET_S, self._first_s + LONGEST_S), self._next_s)
         self._timer = self._loop.call_at(due_s, self._publish)
 
     def force(self, upstream: str, endpoint: str, action: str) -> None:
@@ -230,7 +234,13 @@ class ControlPlane:
             self._timer = None
         if not self._started or self._closed:
             return
-        new, before = self._compose(), self._before
+        began_s = time.monotonic()
+        self._publish_if_new(self._compose())
+        took_s = time.monotonic() - began_s
+        self._next_s = self._loop.time() + max(LONGEST_S, REST * took_s)
+
+    def _publish_if_new(self, new: Snapshot) -> None:
+        before = self._before
         if before is not None and new.says_the_same(before):
             if self.publisher.snapshot is None:
                 self._send(before)  # an agent before us has said the same
@@ -245,7 +255,6 @@ class ControlPlane:
             self._complain(f"cannot publish the policy: {error}")
             return
         self._before = snapshot
-        self._sent_s = self._loop.time()
         self.published += 1
         if self._file.want(snapshots.encode(snapshot)):
             self._tasks.start("write policy", self._file.write(), may_end=True)
@@ -317,6 +326,17 @@ class ControlPlane:
     def _transition(self, worker: Worker, change: Transition) -> None:
         self._tell(self._journal.observe(worker.name, change, self._loop.time()))
         self._tell_later()
+
+    def _reported(self, worker: Worker, report: Report) -> None:
+        for entry in self._journal.sync(worker.name, report, self._loop.time()):
+            self._tell(entry)
+        self._tell_later()
+
+    def _gone(self, worker: Worker) -> None:
+        """Its breakers are gone with it, unless it was the line alone and it comes back to say so."""
+        self._journal.gone(worker.name)
+        if self._telling is None and not self._closed:
+            self._telling = self._loop.call_later(BACK_WITHIN_S, self._tell_now)
 
     def _tell(self, entry: Entry | None) -> None:
         if entry is None:

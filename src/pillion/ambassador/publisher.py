@@ -48,12 +48,14 @@ class Publisher:
         on_transition: Callable[[Worker, Transition], None],
         on_refused: Callable[[Worker, Refused], None],
         on_applied: Callable[[Worker], None],
+        on_report: Callable[[Worker, Report], None],
         on_gone: Callable[[Worker], None],
     ) -> None:
         self._path = path
         self.on_transition = on_transition
         self.on_refused = on_refused
         self.on_applied = on_applied
+        self.on_report = on_report
         self.on_gone = on_gone
         self.snapshot: Snapshot | None = None
         self.message = b""
@@ -208,6 +210,7 @@ class Worker(asyncio.Protocol):
                 self._publisher.on_refused(self, message)
             case Report():
                 self.report = message
+                self._publisher.on_report(self, message)
             case Transition():
                 self._publisher.on_transition(self, message)
             case None:

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from pillion.ambassador.wire import Transition
+
 if TYPE_CHECKING:
-    from pillion.ambassador.wire import Transition
+    from pillion.ambassador.wire import Report
 
 OPENED = "circuit-opened"
 CLOSED = "circuit-closed"
@@ -66,10 +68,26 @@ class BreakerJournal:
         circuit.forced = change.forced
         return self._news(key, circuit, now)
 
+    def sync(self, worker: str, report: Report, now: float) -> list[Entry]:
+        """What to enter by what `worker` reports: it may have changed unheard, while no agent was there."""
+        found = []
+        for upstream in report.upstreams:
+            for one in upstream.endpoints:
+                circuit = self._circuits.get((upstream.name, one.key))
+                was_open = circuit is not None and worker in circuit.open_in
+                if (one.state == _OPEN) != was_open and one.state in (_OPEN, _SHUT):
+                    change = Transition(
+                        upstream.name, one.key, "", one.state, one.reason, one.forced
+                    )
+                    entry = self.observe(worker, change, now)
+                    found += [] if entry is None else [entry]
+        return found
+
     def gone(self, worker: str) -> None:
         """A worker has ended, and its breakers with it."""
         for circuit in self._circuits.values():
-            circuit.open_in.pop(worker, None)
+            if circuit.open_in.pop(worker, "") is None:
+                circuit.reason = f"{worker} has ended"
 
     def tick(self, now: float) -> list[Entry]:
         """What may be told by now."""

@@ -65,14 +65,6 @@ class AmbassadorPart(Part):
         self._enabled = True
         self._begin()
 
-    async def prepare(self) -> None:
-        """Give workers something to go by before the app calls."""
-        if self._known or not self._settings.uses_ambassador:
-            return
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_REGISTRY_S):
-                await self._services.registrations.loaded()
-
     def disable(self) -> None:
         """The next agent is asked from now on; until then workers go on with what they have."""
         self._enabled = False

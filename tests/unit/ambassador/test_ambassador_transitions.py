@@ -10,7 +10,7 @@ from pillion.ambassador.transitions import (
     BreakerJournal,
     Entry,
 )
-from pillion.ambassador.wire import Transition
+from pillion.ambassador.wire import EndpointReport, Report, Transition, UpstreamReport
 
 
 def change(new: str, endpoint: str = "a:1", why: str = "5 failures in a row") -> Transition:
@@ -91,6 +91,24 @@ def test_a_worker_that_is_gone_leaves_no_open_circuit_behind() -> None:
     told.journal.gone("w")
     told.settle(0.0)
     assert told.kinds == ["opened", "closed"]
+
+
+def test_what_changed_while_nobody_listened_is_learnt_from_reports() -> None:
+    def report(state: str) -> Report:
+        return Report(1, (UpstreamReport("orders", (EndpointReport("a:1", state, reason="r"),)),))
+
+    journal = BreakerJournal()
+    (opened,) = journal.sync("w", report("open"), 0.0)
+    assert (opened.kind, opened.reason) == ("circuit-opened", "r")
+    assert journal.sync("w", report("open"), 1.0) == []
+    assert journal.sync("w", report("half-open"), 2.0) == []
+    assert journal.sync("w2", report("closed"), 3.0) == []
+    # The line broke, and the worker is back before anybody was told.
+    journal.gone("w")
+    assert journal.sync("w", report("open"), 4.0) == []
+    assert journal.tick(5.0) == []
+    (closed,) = journal.sync("w", report("closed"), 6.0)
+    assert closed.kind == "circuit-closed"
 
 
 def test_it_is_bounded_and_forgets_what_is_over() -> None:
