@@ -46,7 +46,7 @@ def ambassador_notices(settings: Settings) -> list[Finding]:
         if upstream.fault is not None:
             found.append(Finding((*path, "fault"), "requests fail or are late on purpose"))
     for at, route in enumerate(settings.ambassador.routes):
-        if route.fault is not None:
+        if route.fault is not None and route.to:
             found.append(
                 Finding(
                     ("ambassador", "routes", at, "fault"), "requests fail or are late on purpose"
@@ -252,6 +252,12 @@ def _unwise(upstream: Upstream, path: Path) -> list[Finding]:
                 "anybody on the way can be taken for this upstream; ca_file makes its own certificates known",
             )
         )
+    if tls is not None and not tls.verify:
+        found += [
+            Finding((*path, "tls", name), "without effect: nothing is verified")
+            for name, held in (("ca_file", tls.ca_file), ("names", tls.names))
+            if held
+        ]
     if upstream.retry.unsafe and upstream.retry.attempts:
         found.append(
             Finding((*path, "retry", "unsafe"), "what is not safe to repeat may take effect twice")

@@ -51,6 +51,7 @@ def route_notices(settings: Settings) -> list[Finding]:
                     ("rewrite", route.rewrite != Rewrite()),
                     ("timeout", route.timeout is not None),
                     ("retry", route.retry is not None),
+                    ("fault", route.fault is not None),
                 )
                 if held
             ]

@@ -372,6 +372,11 @@ def test_nothing_to_say(text: str) -> None:
         (
             PROXY + ROUTE + "answer = 200\nfault = { delay = '1s' }\n",
             "ambassador.routes[0].fault",
+            "nothing is sent to an upstream",
+        ),
+        (
+            SERVICE + PROXY + ROUTE + "to = 'x'\nfault = { delay = '1s' }\n",
+            "ambassador.routes[0].fault",
             "on purpose",
         ),
         (
@@ -407,6 +412,13 @@ def test_notices_refuse_nothing(text: str, path: str, words: str) -> None:
     (notice,) = told(text)
     assert notice[0] == path
     assert words in notice[1]
+
+
+def test_what_is_not_verified_is_verified_by_nothing() -> None:
+    text = SERVICE + "tls = { verify = false, ca_file = '/', names = 'x' }\n"
+    assert [path for path, _ in told(text)] == [
+        f"ambassador.upstreams.x.tls.{name}" for name in ("verify", "ca_file", "names")
+    ]
 
 
 def test_files_that_are_not_there(tmp_path: Path) -> None:
