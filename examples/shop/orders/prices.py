@@ -37,7 +37,7 @@ class Prices:
             threading.Thread(target=self._follow, name="prices", daemon=True).start()
 
     def _follow(self) -> None:
-        revision = 0
+        revision: int | None = None
         while True:
             try:
                 revision = self._read(revision)
@@ -46,12 +46,16 @@ class Prices:
                 log.warning("cannot read the prices: %s; asking again", error)
                 time.sleep(1)
 
-    def _read(self, revision: int) -> int:
+    def _read(self, revision: int | None) -> int:
         """Wait for something newer than `revision`, take it over, and return its revision."""
         assert self._address.hostname
-        connection = http.client.HTTPConnection(self._address.hostname, self._address.port, timeout=_WAIT_S + 10)
+        connection = http.client.HTTPConnection(
+            self._address.hostname, self._address.port, timeout=_WAIT_S + 10
+        )
         try:
-            path = f"/v1/config?prefix={_PREFIX}" + (f"&wait={_WAIT_S}s&revision={revision}" if revision else "")
+            path = f"/v1/config?prefix={_PREFIX}"
+            if revision is not None:  # an empty store is at 0, and waited for as any other
+                path += f"&wait={_WAIT_S}s&revision={revision}"
             connection.request("GET", path, headers={"Authorization": f"Bearer {self._token}"})
             answer = connection.getresponse()
             body = json.load(answer)
