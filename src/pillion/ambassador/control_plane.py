@@ -23,18 +23,15 @@ from pillion.ambassador.publisher import Publisher
 from pillion.ambassador.resolve import Sources, app_endpoints, endpoints_of, host_names, names_of
 from pillion.ambassador.snapshot import POLICY_FILE, POLICY_SOCKET, Snapshot
 from pillion.ambassador.steering import force, still_there
-from pillion.ambassador.transitions import BreakerJournal
+from pillion.ambassador.telling import Telling
 from pillion.ambassador.wire import WireError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 
     from pillion.ambassador.active import Standing
-    from pillion.ambassador.publisher import Worker
     from pillion.ambassador.resolve import Instance
     from pillion.ambassador.snapshot import EndpointSpec, Forced, UpstreamEndpoints
-    from pillion.ambassador.transitions import Entry
-    from pillion.ambassador.wire import Refused, Report, Transition
     from pillion.base.tasks import RootTasks
     from pillion.model.event import Json
     from pillion.model.stats import Stats
@@ -48,7 +45,6 @@ LONGEST_S = 0.05
 REST = 10
 """Of the time in which snapshots are made and sent at most one part in so many is work: a registry of thousands may never come to rest."""
 SETTLED_S = 1.0
-BACK_WITHIN_S = 2.5
 HOST_NAMES_S = 30.0
 
 
@@ -83,23 +79,21 @@ class ControlPlane:
         self._first_s = 0.0
         self._next_s = 0.0
         self._timer: asyncio.TimerHandle | None = None
-        self._telling: asyncio.TimerHandle | None = None
+        self._telling = Telling(world.event)
         self._applied = asyncio.Event()
-        self._journal = BreakerJournal()
         self._started = False
         self._closed = False
-        self._complaint = ""
         self.published = 0
         self.policy = Policy(settings)
         self.names = Names(self.changed, world.look_up)
         self.checks = ActiveChecks(world.attempt, tasks, self._checked)
         self.publisher = Publisher(
             os.path.join(runtime_dir, POLICY_SOCKET),
-            on_transition=self._transition,
-            on_refused=self._refused,
+            on_transition=self._telling.transition,
+            on_refused=self._telling.refused,
             on_applied=lambda _: self._applied.set(),
-            on_report=self._reported,
-            on_gone=self._gone,
+            on_report=self._telling.reported,
+            on_gone=self._telling.gone,
         )
 
     # Life.
@@ -146,9 +140,9 @@ class ControlPlane:
     def close(self) -> None:
         """Another agent takes over, or nobody: workers go on with what they have, and look for the next."""
         self._closed = True
-        for timer in (self._timer, self._telling):
-            if timer is not None:
-                timer.cancel()
+        if self._timer is not None:
+            self._timer.cancel()
+        self._telling.close()
         self.names.close()
         self.checks.close()
         self.publisher.close()
@@ -158,13 +152,13 @@ class ControlPlane:
     def settings(self, settings: Settings) -> None:
         """The settings were reloaded."""
         self.policy.change_file(settings)
-        self._tell_problems()
+        self._telling.problems(self.policy.problems)
         self.changed()
 
     def overlay(self, values: Mapping[str, object]) -> None:
         """The configuration keys under `overlay.PREFIX`, all of them, as they are now."""
         self.policy.change_overlay(values)
-        self._tell_problems()
+        self._telling.problems(self.policy.problems)
         self.changed()
 
     def listeners(self, listeners: Mapping[str, str]) -> None:
@@ -188,11 +182,7 @@ class ControlPlane:
     def force(self, upstream: str, endpoint: str, action: str) -> None:
         """Open or close breakers by hand, or give them back to themselves; see `steering.force`, which may raise `ValueError`."""
         self._forced = force(self._forced, upstream, endpoint, action)
-        where = f"{upstream} {endpoint}".rstrip()
-        self._world.event(
-            "circuit-forced", f"{where}: {action}, by hand",
-            {"upstream": upstream, "endpoint": endpoint, "action": action},
-        )  # fmt: skip
+        self._telling.forced(upstream, endpoint, action)
         self._publish()
 
     async def settled(self) -> None:
@@ -252,7 +242,7 @@ class ControlPlane:
         try:
             self.publisher.publish(snapshot)
         except WireError as error:
-            self._complain(f"cannot publish the policy: {error}")
+            self._telling.complain(f"cannot publish the policy: {error}")
             return
         self._before = snapshot
         self.published += 1
@@ -313,72 +303,6 @@ class ControlPlane:
         )
         return msgspec.structs.replace(found, endpoints=endpoints)
 
-    # What is told.
-
     def _checked(self, upstream: str, spec: EndpointSpec, standing: Standing) -> None:
-        kind = "healthy" if standing.healthy else "unhealthy"
-        why = standing.why or "its check passes"
-        self._world.event(
-            kind, f"{upstream}: {spec.key}: {why}", {"upstream": upstream, "endpoint": spec.key}
-        )
+        self._telling.checked(upstream, spec, standing)
         self.changed()
-
-    def _transition(self, worker: Worker, change: Transition) -> None:
-        self._tell(self._journal.observe(worker.name, change, self._loop.time()))
-        self._tell_later()
-
-    def _reported(self, worker: Worker, report: Report) -> None:
-        for entry in self._journal.sync(worker.name, report, self._loop.time()):
-            self._tell(entry)
-        self._tell_later()
-
-    def _gone(self, worker: Worker) -> None:
-        """Its breakers are gone with it, unless it was the line alone and it comes back to say so."""
-        self._journal.gone(worker.name)
-        if self._telling is None and not self._closed:
-            self._telling = self._loop.call_later(BACK_WITHIN_S, self._tell_now)
-
-    def _tell(self, entry: Entry | None) -> None:
-        if entry is None:
-            return
-        data: dict[str, Json] = {
-            "upstream": entry.upstream,
-            "endpoint": entry.endpoint,
-            "workers": [*entry.workers],
-            "forced": entry.forced,
-            "untold": entry.untold,
-        }
-        reason = f": {entry.reason}" if entry.reason else ""
-        self._world.event(entry.kind, f"{entry.upstream}: {entry.endpoint}{reason}", data)
-
-    def _tell_later(self) -> None:
-        if self._telling is not None:
-            return
-        due_s = self._journal.wake_at(self._loop.time())
-        if due_s is not None and not self._closed:
-            self._telling = self._loop.call_at(due_s, self._tell_now)
-
-    def _tell_now(self) -> None:
-        self._telling = None
-        for entry in self._journal.tick(self._loop.time()):
-            self._tell(entry)
-        self._tell_later()
-
-    def _refused(self, worker: Worker, refused: Refused) -> None:
-        self._world.event(
-            "policy-refused", f"{worker.name}: {refused.reason}",
-            {"worker": worker.name, "revision": refused.revision},
-        )  # fmt: skip
-
-    def _tell_problems(self) -> None:
-        problems = [str(one) for one in self.policy.problems]
-        if problems:
-            self._complain(problems[0], problems)
-        else:
-            self._complaint = ""
-
-    def _complain(self, what: str, problems: list[str] | None = None) -> None:
-        """Say it once, not with every look."""
-        if what != self._complaint:
-            self._complaint = what
-            self._world.event("policy-refused", what, {"problems": [*(problems or [])[:20]]})
