@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import http.server
+import os
 import socket
 import ssl
 import threading
@@ -14,6 +15,7 @@ import pytest
 
 from ambassador_certificates import Authority
 from ambassador_instance import Ambassador, free_ports
+from instance import wait_for
 from pillion.ambassador.proxy_protocol import Addresses, encode_v2
 from plain_client import ask
 
@@ -214,3 +216,32 @@ def test_raw_tcp_has_one_record_for_each_connection() -> None:
             ):
                 sock.recv(1)
             assert running.record(upstream="gone")["reason"] == "connect-failed"
+
+
+def test_a_certificate_is_replaced_while_it_serves(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    shop = authority.issue("shop", dns=("shop.internal",))
+    inbound, app = free_ports(2)
+    more = f"""
+[app]
+port = {app}
+[inbound]
+listen = "127.0.0.1:{inbound}"
+tls = {{ cert_file = "{shop.cert}", key_file = "{shop.key}" }}
+"""
+
+    def shown() -> object:
+        status, _, serial = get(inbound, authority)
+        assert status == 200
+        return serial
+
+    with serving(app), Ambassador({}, more) as running:
+        instance = running.instance
+        before = shown()
+        following = authority.issue("next", dns=("shop.internal",))
+        os.replace(following.cert, shop.cert)
+        wait_for("the refusal", lambda: "certificate-refused" in instance.kinds("ambassador"))
+        assert shown() == before
+        os.replace(following.key, shop.key)
+        wait_for("the change", lambda: "certificate-changed" in instance.kinds("ambassador"))
+        assert shown() != before
