@@ -71,12 +71,12 @@ def renew(keeper: Keeper, plan: Plan) -> None:
     except Failure as failure:
         raise Refused(409, "Cannot listen", str(failure)) from failure
     try:
+        _furnish(keeper, new)
         _apply_limits(keeper, new, set(wanted))
-    except LimitRefused as refused:
+    except (LimitRefused, OSError) as refused:
         rebinding.undo()
-        raise Refused(409, "Limit refused", str(refused)) from refused
+        raise Refused(409, "Cannot be had", str(refused)) from refused
     keeper.plan = new
-    _furnish(keeper)
     _rebind(keeper, rebinding)
     for component in going:
         _dismiss(keeper, component)
@@ -126,16 +126,16 @@ def _apply_limits(keeper: Keeper, plan: Plan, names: set[str]) -> None:
         component.limits = wanted[component.name]
 
 
-def _furnish(keeper: Keeper) -> None:
-    """The first ambassador of this run needs its streams and the proxy's token."""
+def _furnish(keeper: Keeper, plan: Plan) -> None:
+    """The first ambassador of this run needs its streams and the proxy's token; raises OSError when there is no room for them."""
     instance, output = keeper.instance, keeper.output
-    if "ambassador" not in keeper.plan:
+    if "ambassador" not in plan:
         return
     if not instance.proxy_token:
         instance.proxy_token = write_token(instance.path(PROXY_TOKEN))
-    missing = [name for name in stream_names(keeper.plan) if name not in output.streams]
+    missing = [name for name in stream_names(plan) if name not in output.streams]
     for name in missing:
-        output.streams[name] = open_stream(name, keeper.plan["logs"])
+        output.streams[name] = open_stream(name, plan["logs"])
     if missing and output.channel is not None:
         # A scribe has the streams that there were when it was forked; the next one has all, and the pipes wait for it.
         output.channel.send({"op": "finish", "bound_s": _SCRIBE_FINISH_S})

@@ -18,6 +18,7 @@ from pillion.keeper.listeners import (
     stop_listening,
     variable_part,
 )
+from pillion.settings.upstreams import upstream_variable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -281,3 +282,8 @@ def test_an_address_of_the_new_protocol_keeps_its_brackets(sockets: Sockets) -> 
 def test_names_become_parts_of_variables() -> None:
     assert variable_part("orders-next.v2") == "ORDERS_NEXT_V2"
     assert variable_part("größe") == "GR__E"
+
+
+@pytest.mark.parametrize("name", ["orders", "orders-next.v2", "UP_1", "a--b"])
+def test_the_settings_know_the_variable_by_the_same_name(name: str) -> None:
+    assert upstream_variable(name) == f"PILLION_UPSTREAM_{variable_part(name)}"

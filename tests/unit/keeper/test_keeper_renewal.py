@@ -190,6 +190,15 @@ def test_a_limit_that_is_refused_changes_nothing(world: World) -> None:
     assert len(os.listdir("/proc/self/fd")) == descriptors
 
 
+def test_a_token_that_cannot_be_written_changes_nothing(world: World) -> None:
+    before, plan = ports(world), copy.deepcopy(world.keeper.plan)
+    assert not world.keeper.instance.proxy_token
+    world.keeper.instance.runtime_dir = "/nowhere"
+    with pytest.raises(Refused, match=r"/nowhere/proxy\.token"):
+        world.renew(world.plan("upstream:b"))
+    assert (ports(world), world.keeper.plan) == (before, plan)
+
+
 def test_limits_of_a_worker_change_while_it_runs(world: World) -> None:
     wanted = world.plan("proxy", "upstream:a")
     wanted["ambassador"]["limits"] = {"memory": 101}
