@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import socket
 import stat
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 import uvloop
 
@@ -488,5 +490,68 @@ def test_reports_come_within_a_second_and_not_oftener(tmp_path: Path) -> None:
                 if known.report is not None and known.report not in seen[-1:]:
                     seen.append(known.report)
             assert 2 <= len(seen) <= 5
+
+    run(work())
+
+
+def test_an_agent_that_does_not_read_is_not_saved_up_for(tmp_path: Path) -> None:
+    async def work() -> None:
+        listening = socket.socket(socket.AF_UNIX)
+        listening.bind(str(tmp_path / POLICY_SOCKET))
+        listening.listen()
+        listening.setblocking(False)
+        async with everything(tmp_path) as world:
+            worker = world.worker()
+            stopped, _ = await asyncio.get_running_loop().sock_accept(listening)
+            await until("it has connected", lambda: worker.link.connected)
+            for at in range(60_000):
+                worker.link.transition("orders", f"10.0.0.{at}:80", "closed", "open", "x" * 50)
+            assert worker.link.dropped > 10_000
+            # When it reads again, the report says how things stand.
+            frames = Frames()
+            seen: list[str] = []
+            loop = asyncio.get_running_loop()
+            while "report" not in seen:
+                async with asyncio.timeout(BOUND_S):
+                    data = await loop.sock_recv(stopped, 1 << 20)
+                seen += [json.loads(one)["op"] for one in frames.feed(data)]
+            assert len(seen) < 60_000
+            stopped.close()
+        listening.close()
+
+    run(work())
+
+
+def test_a_clock_that_goes_back_does_not_take_revisions_back(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with everything(tmp_path) as world:
+            plane = world.plane()
+            await until("a policy", lambda: plane.snapshot)
+            assert plane.snapshot is not None
+            path = tmp_path / POLICY_FILE
+            await until("the file", lambda: snapshots.read_file(str(path)) == plane.snapshot)
+            plane.close()
+            future = msgspec.structs.replace(plane.snapshot, revision=1 << 52)
+            path.write_bytes(snapshots.encode(future))
+            worker = world.worker()
+            assert worker.link.revision == 1 << 52
+            world.registry = [instance("b", 3001)]
+            world.plane()
+            await until("the newer one", lambda: worker.keys == ["127.0.0.1:3001"])
+            assert worker.link.revision == (1 << 52) + 1
+
+    run(work())
+
+
+def test_ten_thousand_instances_are_a_policy_like_any_other(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with everything(tmp_path) as world:
+            worker, plane = world.worker(), world.plane()
+            world.registry = [instance(f"i{at:05}", at + 1) for at in range(10_000)]
+            plane.changed()
+            await until("the first thousand", lambda: len(worker.keys) == 1000)
+            assert "only the first 1000" in worker.snapshots[-1].endpoints("orders").reason
+            plane.force("orders", "", "open")
+            await until("every breaker", lambda: len(worker.breakers) == 1000)
 
     run(work())
