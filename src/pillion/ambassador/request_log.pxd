@@ -22,6 +22,7 @@ cdef class RequestLog:
     cdef long long _limit
     cdef dict _places
     cdef Redaction _redaction
+    cdef object _settings
     cdef WallClock _wall
     cdef readonly Outlet outlet
     cdef readonly long long skipped

@@ -50,6 +50,7 @@ class RequestLog:
         "_limit",
         "_places",
         "_redaction",
+        "_settings",
         "_wall",
         "outlet",
         "skipped",
@@ -68,10 +69,14 @@ class RequestLog:
         self._ids = Ids()
         self._wall = WallClock()
         self._places: dict[tuple[str, str, str, str, str], str] = {}
+        self._settings: RequestLogSettings | None = None
         self.configure(settings)
 
     def configure(self, settings: "RequestLogSettings") -> None:
         """Take other settings from the next record on."""
+        if settings == self._settings:
+            return  # a snapshot comes with every endpoint that does
+        self._settings = settings
         self._enabled = settings.enabled
         self._errors = settings.errors
         # Of the last 56 bits of a trace id, which are random also where its beginning is a time.
