@@ -13,17 +13,13 @@ import asyncio
 from random import Random
 from time import monotonic
 from typing import TYPE_CHECKING, cast
-from zlib import crc32
 
 from pillion.errors import PillionError
-from pillion.http.codec import Headers
 
-from .conditions import CONNECT, RESET
-from .connector import ConnectFailed, Connector
+from .conditions import RESET
+from .connector import Connector
 from .facts import OUTBOUND, Facts
-from .fault import decide
-from .proxy_protocol import Addresses, encode_v1, encode_v2
-from .retry import Failure
+from .tcp_reach import EndpointUse, reach
 from .transports import reset_on_close
 from .tunnel import CUT, IDLE, Held, Relay, RelayEnd, Tunnels
 from .tunnel import RESET as WAS_RESET
@@ -34,15 +30,11 @@ if TYPE_CHECKING:
     from pillion.base.tasks import RootTasks
 
     from .concurrency import Gate, Ticket
-    from .endpoints import Endpoint
     from .live import LiveUpstream
     from .peer import Peer
 
 STANDS_S = 1.0
 """A connection that is not reset within this time is a success of its endpoint."""
-
-_NEVER = 1e18
-_NO_HEADERS = Headers([])
 
 
 class TcpProxy:
@@ -104,7 +96,6 @@ class TcpConnection:
     """One client's connection, until the Relay takes it over; then its account."""
 
     __slots__ = (
-        "_endpoint",
         "_facts",
         "_finished",
         "_first",
@@ -116,9 +107,9 @@ class TcpConnection:
         "_task",
         "_ticket",
         "_timer",
-        "_token",
         "_transport",
         "_upstream",
+        "_use",
         "began_s",
     )
 
@@ -135,8 +126,7 @@ class TcpConnection:
         self._placed = False
         self._timer: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[None] | None = None
-        self._endpoint: Endpoint | None = None
-        self._token = 0
+        self._use = EndpointUse()
         self._over = False
         self.began_s = 0.0
 
@@ -232,75 +222,24 @@ class TcpConnection:
             self.refuse("overloaded")
 
     async def _connect(self, upstream: "LiveUpstream") -> None:
-        proxy = self._proxy
-        facts = self._facts
-        timeouts = upstream.timeouts
-        until_s = self.began_s + timeouts.total_s if timeouts.total_s else _NEVER
-        key = crc32(self._peer.address.encode()) if upstream.hash_kind == "address" else None
-        tried: list[Endpoint] = []
-        reason = ""
-        upstream.lasting.requests += 1
-        upstream.budget.request(self.began_s)
-        fault = upstream.fault
-        if fault is not None:
-            delay_s, abort = decide(fault, _NO_HEADERS, proxy.random)
-            await asyncio.sleep(delay_s)
-            if abort:
-                self._task = None
-                self.refuse("fault-injected")
-                return
-        now = monotonic()
-        while True:
-            endpoint = upstream.group.pick(now, key, tried)
-            if endpoint is None:
-                reason = reason or _nowhere(upstream)
-                break
-            tried.append(endpoint)
-            facts.attempts += 1
-            facts.endpoint = endpoint.key
-            self._begin(endpoint, now)
-            left_s = until_s - now
-            timeout_s = min(timeouts.connect_s or left_s, left_s)
-            try:
-                transport, held = await proxy.connector.connect(
-                    endpoint.spec,
-                    Held,
-                    timeout_s=0.0 if timeout_s >= _NEVER / 2 else max(timeout_s, 0.001),
-                    tls=upstream.tls,
-                    server_name=upstream.server_name,
-                    proxy_header=_proxy_header(upstream, self._peer),
-                )
-            except ConnectFailed as error:
-                reason = error.reason
-                self._verdict(failed=upstream.is_fault(CONNECT, 0))
-            else:
-                facts.connect_s = monotonic() - now
-                self._join(transport, held, timeouts.idle_s)
-                return
-            now = monotonic()
-            again_s = upstream.retry.delay(
-                facts.attempts,
-                Failure(CONNECT, sent=False),
-                idempotent=True,
-                replayable=True,
-                left_s=until_s - now,
-                budget=upstream.budget,
-                random=proxy.random,
-                now=now,
-            )
-            if again_s is None:
-                break
-            upstream.lasting.retries += 1
-            if again_s:
-                await asyncio.sleep(again_s)
-                now = monotonic()
+        reached = await reach(
+            upstream,
+            self._peer,
+            self._facts,
+            self._use,
+            connector=self._proxy.connector,
+            random=self._proxy.random,
+            began_s=self.began_s,
+        )
         self._task = None
-        self.refuse(reason)
+        if isinstance(reached, str):
+            self.refuse(reached)
+        else:
+            self._join(*reached, upstream.timeouts.idle_s)
 
     # The tunnel.
 
     def _join(self, transport: asyncio.Transport, held: Held, idle_s: float) -> None:
-        self._task = None
         client = self._transport
         if client is None or self._over:
             transport.abort()
@@ -323,10 +262,7 @@ class TcpConnection:
 
     def _stands(self) -> None:
         self._timer = None
-        endpoint = self._endpoint
-        if endpoint is not None and self._token >= 0:
-            endpoint.breaker.end(self._token, True, monotonic())
-            self._token = -1
+        self._use.stands(monotonic())
 
     def _ended(self, end: RelayEnd) -> None:
         facts = self._facts
@@ -351,32 +287,11 @@ class TcpConnection:
             facts.reason = "draining"
             facts.note = "truncated"
             known = end.bytes_ba > 0
-        self._verdict(failed=failed if known else None)
+        self._use.end(failed if known else None, monotonic())
         self._transport = None
         self._done()
 
     # The account.
-
-    def _begin(self, endpoint: "Endpoint", now: float) -> None:
-        self._endpoint = endpoint
-        self._token = endpoint.breaker.begin(now)
-        endpoint.active += 1
-        endpoint.requests += 1
-
-    def _verdict(self, *, failed: bool | None) -> None:
-        """The endpoint's part is over: failed, well, or (None) nobody can say."""
-        endpoint, self._endpoint = self._endpoint, None
-        if endpoint is None:
-            return
-        endpoint.active -= 1
-        if failed:
-            endpoint.failures += 1
-        if self._token < 0:
-            return
-        if failed is None:
-            endpoint.breaker.cancel(self._token, monotonic())
-        else:
-            endpoint.breaker.end(self._token, not failed, monotonic())
 
     def refuse(self, reason: str) -> None:
         """Give the connection up before it has a tunnel: the client sees a reset."""
@@ -392,7 +307,7 @@ class TcpConnection:
         task, self._task = self._task, None
         if task is not None:
             task.cancel()
-        self._verdict(failed=None)
+        self._use.end(None, monotonic())
         transport, self._transport = self._transport, None
         if transport is not None:
             reset_on_close(transport)
@@ -414,19 +329,3 @@ class TcpConnection:
         timer, self._timer = self._timer, None
         if timer is not None:
             timer.cancel()
-
-
-def _nowhere(upstream: "LiveUpstream") -> str:
-    if not upstream.group.endpoints:
-        return "no-endpoint"
-    upstream.lasting.rejected += 1
-    return "circuit-open"
-
-
-def _proxy_header(upstream: "LiveUpstream", peer: "Peer") -> bytes:
-    """What is said of the client before its first byte, where the upstream wants it."""
-    version = upstream.proxy_protocol
-    if version == "off":
-        return b""
-    addresses = Addresses(peer.address, peer.port, peer.server_address, peer.server_port)
-    return encode_v1(addresses) if version == "v1" else encode_v2(addresses)
