@@ -62,7 +62,7 @@ class World(NamedTuple):
 class ControlPlane:
     """Make it inside the running loop; nothing is bound, asked or written before `start`.
 
-    `policy` is what holds, `publisher` knows the workers. What the other parts learn is told by `settings`, `overlay`, `listeners` and `changed`.
+    `policy` is what holds, `publisher` knows the workers, `telling` the circuits. What the other parts learn is told by `settings`, `overlay`, `listeners` and `changed`.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class ControlPlane:
         self._first_s = 0.0
         self._next_s = 0.0
         self._timer: asyncio.TimerHandle | None = None
-        self._telling = Telling(world.event)
+        self.telling = Telling(world.event)
         self._applied = asyncio.Event()
         self._started = False
         self._closed = False
@@ -89,11 +89,11 @@ class ControlPlane:
         self.checks = ActiveChecks(world.attempt, tasks, self._checked)
         self.publisher = Publisher(
             os.path.join(runtime_dir, POLICY_SOCKET),
-            on_transition=self._telling.transition,
-            on_refused=self._telling.refused,
+            on_transition=self.telling.transition,
+            on_refused=self.telling.refused,
             on_applied=lambda _: self._applied.set(),
-            on_report=self._telling.reported,
-            on_gone=self._telling.gone,
+            on_report=self.telling.reported,
+            on_gone=self.telling.gone,
         )
 
     # Life.
@@ -142,7 +142,7 @@ class ControlPlane:
         self._closed = True
         if self._timer is not None:
             self._timer.cancel()
-        self._telling.close()
+        self.telling.close()
         self.names.close()
         self.checks.close()
         self.publisher.close()
@@ -152,13 +152,13 @@ class ControlPlane:
     def settings(self, settings: Settings) -> None:
         """The settings were reloaded."""
         self.policy.change_file(settings)
-        self._telling.problems(self.policy.problems)
+        self.telling.problems(self.policy.problems)
         self.changed()
 
     def overlay(self, values: Mapping[str, object]) -> None:
         """The configuration keys under `overlay.PREFIX`, all of them, as they are now."""
         self.policy.change_overlay(values)
-        self._telling.problems(self.policy.problems)
+        self.telling.problems(self.policy.problems)
         self.changed()
 
     def listeners(self, listeners: Mapping[str, str]) -> None:
@@ -182,7 +182,7 @@ class ControlPlane:
     def force(self, upstream: str, endpoint: str, action: str) -> None:
         """Open or close breakers by hand, or give them back to themselves; see `steering.force`, which may raise `ValueError`."""
         self._forced = force(self._forced, upstream, endpoint, action)
-        self._telling.forced(upstream, endpoint, action)
+        self.telling.forced(upstream, endpoint, action)
         self._publish()
 
     async def settled(self) -> None:
@@ -242,7 +242,7 @@ class ControlPlane:
         try:
             self.publisher.publish(snapshot)
         except WireError as error:
-            self._telling.complain(f"cannot publish the policy: {error}")
+            self.telling.complain(f"cannot publish the policy: {error}")
             return
         self._before = snapshot
         self.published += 1
@@ -304,5 +304,5 @@ class ControlPlane:
         return msgspec.structs.replace(found, endpoints=endpoints)
 
     def _checked(self, upstream: str, spec: EndpointSpec, standing: Standing) -> None:
-        self._telling.checked(upstream, spec, standing)
+        self.telling.checked(upstream, spec, standing)
         self.changed()

@@ -209,12 +209,15 @@ def route_list(
 
 
 def breaker_list(
-    snapshot: Snapshot, workers: Sequence[Reporter], upstream: str | None = None
+    snapshot: Snapshot,
+    workers: Sequence[Reporter],
+    why: Callable[[str, str], str],
+    upstream: str | None = None,
 ) -> BreakerList:
-    """The breakers of every endpoint, or of one upstream's."""
+    """The breakers of every endpoint, or of one upstream's; `why` says why a circuit is open (upstream, key)."""
     told = _Reports(workers, snapshot)
     items = [
-        _breaker_view(found.name, spec.key, told)
+        _breaker_view(found.name, spec.key, told, why)
         for found in snapshot.upstreams
         if upstream in (None, found.name)
         for spec in found.endpoints
@@ -300,7 +303,9 @@ def _endpoint_view(upstream: str, spec: EndpointSpec, told: _Reports, why: str) 
     )
 
 
-def _breaker_view(upstream: str, key: str, told: _Reports) -> BreakerView:
+def _breaker_view(
+    upstream: str, key: str, told: _Reports, why: Callable[[str, str], str]
+) -> BreakerView:
     reports = told.of(upstream, key)
     worst = told.worst(upstream, key)
     return BreakerView(
@@ -308,7 +313,7 @@ def _breaker_view(upstream: str, key: str, told: _Reports) -> BreakerView:
         endpoint=key,
         state=worst.state,
         forced=worst.forced or any(one.forced for _, one in reports),
-        reason=worst.reason,
+        reason=worst.reason or why(upstream, key),
         retry_after_s=worst.retry_after_s,
         workers={worker: one.state for worker, one in reports},
     )

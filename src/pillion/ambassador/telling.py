@@ -79,6 +79,10 @@ class Telling:
 
     # Circuits.
 
+    def why_open(self, upstream: str, endpoint: str) -> str:
+        """Why a circuit is open, as far as it was heard; empty otherwise."""
+        return self._journal.reason(upstream, endpoint)
+
     def transition(self, worker: Worker, change: Transition) -> None:
         """A breaker of a worker has changed."""
         self._enter(self._journal.observe(worker.name, change, self._loop.time()))

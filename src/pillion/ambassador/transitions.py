@@ -83,6 +83,11 @@ class BreakerJournal:
                     found += [] if entry is None else [entry]
         return found
 
+    def reason(self, upstream: str, endpoint: str) -> str:
+        """Why its circuit is open; empty when it is not, or nobody knows."""
+        circuit = self._circuits.get((upstream, endpoint))
+        return circuit.reason if circuit is not None and circuit.is_open else ""
+
     def gone(self, worker: str) -> None:
         """A worker has ended, and its breakers with it."""
         for circuit in self._circuits.values():

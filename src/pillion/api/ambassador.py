@@ -63,7 +63,7 @@ async def get_breakers(context: Context, _request: Request, _values: tuple[str, 
     snapshot = plane.snapshot
     if snapshot is None:
         return json_answer(BreakerList(revision=0, workers=[], items=[]))
-    return json_answer(breaker_list(snapshot, plane.publisher.workers))
+    return json_answer(breaker_list(snapshot, plane.publisher.workers, plane.telling.why_open))
 
 
 async def post_breakers(context: Context, request: Request, values: tuple[str, ...]) -> Response:
@@ -78,7 +78,9 @@ async def post_breakers(context: Context, request: Request, values: tuple[str, .
         raise RefusedError(409, "Conflict", f"{error}") from error
     await plane.settled()
     assert plane.snapshot is not None
-    return json_answer(breaker_list(plane.snapshot, plane.publisher.workers, upstream))
+    return json_answer(
+        breaker_list(plane.snapshot, plane.publisher.workers, plane.telling.why_open, upstream)
+    )
 
 
 def _find(snapshot: Snapshot | None, upstream: str, endpoint: str) -> None:

@@ -102,7 +102,7 @@ def test_upstreams_with_sums_and_the_worst_state() -> None:
 
 def test_who_is_behind_is_named() -> None:
     WORKERS[2].refusal = Refused(9, "cannot compile")
-    found = breaker_list(SNAPSHOT, WORKERS)
+    found = breaker_list(SNAPSHOT, WORKERS, lambda u, k: "")
     assert [(one.name, one.behind, one.refusal) for one in found.workers] == [
         ("ambassador", False, ""),
         ("ambassador-2", False, ""),
@@ -111,7 +111,7 @@ def test_who_is_behind_is_named() -> None:
 
 
 def test_breakers_of_every_endpoint_also_of_those_that_nobody_reports() -> None:
-    found = breaker_list(SNAPSHOT, WORKERS, "orders")
+    found = breaker_list(SNAPSHOT, WORKERS, lambda u, k: f"{u} {k}", "orders")
     first, second = found.items
     assert (first.state, first.reason, first.retry_after_s) == ("open", "refused", 4.5)
     assert first.workers == {"ambassador": "closed", "ambassador-2": "open"}
