@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import http.client
 import json
 import os
 import signal
@@ -23,7 +25,7 @@ from ambassador_running import (
     upstream,
     workers,
 )
-from instance import wait_for
+from instance import BOUND_S, wait_for
 
 if TYPE_CHECKING:
     from instance import Host
@@ -117,6 +119,22 @@ def test_a_reload_adds_and_removes_listeners_while_workers_run(host: Host) -> No
     wait_for("nobody listens there any more", lambda: not listens(after["upstream:stock"]))
     assert ask(before["upstream:orders"]) == (200, b"here")
     assert workers(instance) == pids
+
+
+def test_a_reload_leaves_connections_alone(host: Host) -> None:
+    instance = start(host, ORDERS + STOCK)
+    address = listeners(instance)["upstream:orders"]
+    client = http.client.HTTPConnection(address, timeout=BOUND_S)
+    with contextlib.closing(client):
+        held = []
+        for settings in (ORDERS, ORDERS + STOCK, f"[ambassador]\nworkers = 2\n{ORDERS}"):
+            client.request("GET", "/")
+            assert client.getresponse().read() == b"here"
+            held.append(client.sock)
+            reload(instance, settings)
+        client.request("GET", "/")
+        assert client.getresponse().read() == b"here"
+        assert [*held, client.sock] == [client.sock] * 4
 
 
 def test_a_listener_moves_to_another_address(host: Host) -> None:
