@@ -15,7 +15,6 @@ from pillion.ambassador.overview import (
     upstream_list,
 )
 from pillion.api.answers import json_answer
-from pillion.api.context import given
 from pillion.api.query import body
 from pillion.errors import RefusedError
 
@@ -33,9 +32,8 @@ class BreakerAction(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 async def get_upstreams(context: Context, _request: Request, _values: tuple[str, ...]) -> Response:
     """Every upstream with its endpoints."""
-    plane = given(context.ambassador)
-    snapshot = plane.snapshot
-    if snapshot is None:
+    plane = context.ambassador
+    if plane is None or (snapshot := plane.snapshot) is None:
         return json_answer(UpstreamList(revision=0, workers=[], items=[]))
     return json_answer(
         upstream_list(
@@ -49,9 +47,8 @@ async def get_upstreams(context: Context, _request: Request, _values: tuple[str,
 
 async def get_routes(context: Context, _request: Request, _values: tuple[str, ...]) -> Response:
     """Every route, in the order in which they are tried."""
-    plane = given(context.ambassador)
-    snapshot = plane.snapshot
-    if snapshot is None:
+    plane = context.ambassador
+    if plane is None or (snapshot := plane.snapshot) is None:
         return json_answer(RouteList(revision=0, workers=[], items=[]))
     routes = plane.policy.settings.ambassador.routes
     return json_answer(route_list(snapshot, routes, plane.publisher.workers))
@@ -59,19 +56,19 @@ async def get_routes(context: Context, _request: Request, _values: tuple[str, ..
 
 async def get_breakers(context: Context, _request: Request, _values: tuple[str, ...]) -> Response:
     """Every endpoint's breaker."""
-    plane = given(context.ambassador)
-    snapshot = plane.snapshot
-    if snapshot is None:
+    plane = context.ambassador
+    if plane is None or (snapshot := plane.snapshot) is None:
         return json_answer(BreakerList(revision=0, workers=[], items=[]))
     return json_answer(breaker_list(snapshot, plane.publisher.workers, plane.telling.why_open))
 
 
 async def post_breakers(context: Context, request: Request, values: tuple[str, ...]) -> Response:
     """Change the breakers of an upstream, or of one endpoint; answers when the workers have done it, or after a second."""
-    plane = given(context.ambassador)
+    plane = context.ambassador
     wanted = await body(request, BreakerAction)
     upstream, endpoint = values[0], values[1] if len(values) > 1 else ""
-    _find(plane.snapshot, upstream, endpoint)
+    _find(None if plane is None else plane.snapshot, upstream, endpoint)
+    assert plane is not None
     try:
         plane.force(upstream, endpoint, wanted.action)
     except ValueError as error:

@@ -25,7 +25,6 @@ ROUTES: tuple[Route, ...] = (
         description="Where the endpoints come from, how healthy they are, what was sent to them. An upstream that is not "
         f"`known` goes on with the endpoints that it had; `reason` says why. {_MERGED}",
         answers=(Answer(200, "The upstreams.", UpstreamList),),
-        refusals=(501,),
     ),
     Route(
         method="GET",
@@ -35,7 +34,6 @@ ROUTES: tuple[Route, ...] = (
         summary="The routes, in the order in which they are tried",
         description=f"As the settings and the configuration have them. {_MERGED}",
         answers=(Answer(200, "The routes.", RouteList),),
-        refusals=(501,),
     ),
     Route(
         method="GET",
@@ -46,7 +44,6 @@ ROUTES: tuple[Route, ...] = (
         description="`state` is the worst of all workers (closed, half-open, open), `workers` each one's, `forced` whether it "
         f"was set by hand. {_MERGED}",
         answers=(Answer(200, "The breakers.", BreakerList),),
-        refusals=(501,),
     ),
     Route(
         method="POST",
@@ -57,7 +54,7 @@ ROUTES: tuple[Route, ...] = (
         description=_BY_HAND,
         answers=(Answer(200, "The upstream's breakers then.", BreakerList),),
         body=ambassador.BreakerAction,
-        refusals=(404, 409, 415, 422, 501),
+        refusals=(404, 409, 415, 422),
     ),
     Route(
         method="POST",
@@ -68,6 +65,6 @@ ROUTES: tuple[Route, ...] = (
         description=f"The endpoint is its `address:port`, or `unix:/path`. {_BY_HAND}",
         answers=(Answer(200, "The upstream's breakers then.", BreakerList),),
         body=ambassador.BreakerAction,
-        refusals=(404, 409, 415, 422, 501),
+        refusals=(404, 409, 415, 422),
     ),
 )

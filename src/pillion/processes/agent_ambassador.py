@@ -6,14 +6,13 @@ import asyncio
 import contextlib
 from typing import TYPE_CHECKING
 
-from pillion.ambassador.control_plane import ControlPlane, World
-from pillion.ambassador.overlay import PREFIX
 from pillion.keeper.places import PROXY_TOKEN
 from pillion.processes.agent_part import Part
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
+    from pillion.ambassador.control_plane import ControlPlane
     from pillion.ambassador.probe import Probe
     from pillion.ambassador.snapshot import EndpointSpec
     from pillion.config.configuration import Configuration
@@ -28,6 +27,8 @@ if TYPE_CHECKING:
     from pillion.settings.upstreams import ActiveCheck, Upstream
 
 COMPONENT = "ambassador"
+PREFIX = f"{COMPONENT}/"
+"""What configuration keys begin with that are policy (`pillion.ambassador.overlay`)."""
 
 # With the store away and nothing kept, what the neighbours announce is all that there is to be known.
 _REGISTRY_S = 3.0
@@ -45,20 +46,8 @@ class AmbassadorPart(Part):
         self._enabled = False
         self._known = False
         self._probe: Probe | None = None
-        self._plane = ControlPlane(
-            outfit.place.runtime_dir,
-            outfit.place.instance,
-            outfit.settings,
-            outfit.tasks,
-            World(
-                self._instances,
-                self._names,
-                self._event,
-                self._proxy_token,
-                self._attempt,
-            ),
-        )
-        outfit.context.ambassador = self._plane
+        self._listeners: dict[str, str] = {}
+        self._plane: ControlPlane | None = None
 
     def enable(self) -> None:
         """Be the one that workers ask."""
@@ -68,34 +57,51 @@ class AmbassadorPart(Part):
     def disable(self) -> None:
         """The next agent is asked from now on; until then workers go on with what they have."""
         self._enabled = False
-        self._plane.close()
+        if self._plane is not None:
+            self._plane.close()
 
     def state(self, status: Status) -> None:
         """Follow the keeper's listeners."""
-        self._plane.listeners(status.listeners)
+        self._listeners = status.listeners
+        if self._plane is not None:
+            self._plane.listeners(status.listeners)
 
     def settings(self, settings: Settings) -> None:
         """Make policy of the new ones."""
         self._settings = settings
-        self._plane.settings(settings)
+        if self._plane is not None:
+            self._plane.settings(settings)
         self._begin()
 
     def stats(self) -> Stats:
         """What is counted, where there is an ambassador."""
-        return self._plane.stats() if self._settings.uses_ambassador else {}
+        return {} if self._plane is None else self._plane.stats()
 
     async def close(self) -> None:
         """Hang up."""
-        self._plane.close()
+        self.disable()
 
     def _begin(self) -> None:
-        if not self._enabled or not self._settings.uses_ambassador or self._plane.started:
+        if not self._enabled or not self._settings.uses_ambassador or self._plane is not None:
             return
-        self._plane.start()
+        # Not above: most agents have no ambassador, and a host may have hundreds of them.
+        from pillion.ambassador.control_plane import ControlPlane, World
+
+        outfit = self._outfit
+        self._plane = plane = outfit.context.ambassador = ControlPlane(
+            outfit.place.runtime_dir,
+            outfit.place.instance,
+            self._settings,
+            outfit.tasks,
+            World(self._instances, self._names, self._event, self._proxy_token, self._attempt),
+        )
+        if self._listeners:
+            plane.listeners(self._listeners)
+        plane.start()
         self._services.registry.on_change(self._registry_changed)
         self._config.on_change(self._keys_changed)
         if self._config.replica.loaded:
-            self._plane.overlay(self._config.items(PREFIX))
+            plane.overlay(self._config.items(PREFIX))
         if self._services.registrations.as_of_s is not None:
             self._read()
         else:
@@ -109,7 +115,8 @@ class AmbassadorPart(Part):
 
     def _read(self) -> None:
         self._known = True
-        self._plane.changed()
+        if self._plane is not None:
+            self._plane.changed()
 
     # What the plane asks for.
 
@@ -139,6 +146,8 @@ class AmbassadorPart(Part):
     # What changes.
 
     def _registry_changed(self, change: Change) -> None:
+        if self._plane is None:
+            return
         policy = self._plane.policy
         if policy.settings.ambassador.proxy is not None or any(
             one.service == change.service for one in policy.upstreams.values()
@@ -146,5 +155,5 @@ class AmbassadorPart(Part):
             self._plane.changed()
 
     def _keys_changed(self, keys: frozenset[str]) -> None:
-        if not keys or any(key.startswith(PREFIX) for key in keys):
+        if self._plane is not None and (not keys or any(k.startswith(PREFIX) for k in keys)):
             self._plane.overlay(self._config.items(PREFIX))
