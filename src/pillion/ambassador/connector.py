@@ -60,6 +60,8 @@ class Connector:
         one it is the endpoint's host, or its address. `proxy_header` goes first, before TLS (PROXY protocol, section 2).
         Raises ConnectFailed. A protocol that was made for a connection that then failed is never told of it.
         """
+        if tls is not None and not tls.ready:
+            raise ConnectFailed(TLS_FAILED, f"cannot set up TLS with {spec.key}: {tls.why}")
         name = server_name or spec.host or spec.address
         if spec.unix_path is not None and name == spec.address:
             name = "localhost"

@@ -262,6 +262,9 @@ class Listener:
         return True
 
     async def _handshake(self, sock: socket.socket, tls: "TlsServer", gate: "_Gate") -> bool:
+        if not tls.ready:
+            self._counters.handshake_errors += 1
+            return False
         try:
             await self._loop.connect_accepted_socket(
                 lambda: gate,

@@ -48,29 +48,44 @@ class Tls:
     """What both sides share: the files, the context for the next connection, and how one takes the place of another.
 
     `build` reads files, and is to be called where a disk may be waited for; `take` is not. Both constructors build, and
-    raise ValueError with a sentence for people.
+    raise ValueError with a sentence for people; a `lenient` one keeps it in `why` instead, and has no context until its
+    files are good: a process that starts must not fail as a whole because one listener cannot speak TLS.
     """
 
-    def __init__(self, files: tuple[str | None, ...]) -> None:
+    def __init__(self, files: tuple[str | None, ...], *, lenient: bool) -> None:
         self.files = tuple(file for file in files if file)
         self.taken = 0
         """How often the context was replaced."""
-        self._built = self.build()
+        self.why = ""
+        """What is wrong with the files, when there is no context."""
+        self._built: Built | None = None
+        try:
+            self._built = self.build()
+        except ValueError as error:
+            if not lenient:
+                raise
+            self.why = str(error)
+
+    @property
+    def ready(self) -> bool:
+        """Whether there is a context."""
+        return self._built is not None
 
     @property
     def context(self) -> ssl.SSLContext:
-        """The context for the next connection."""
+        """The context for the next connection; only when `ready`."""
+        assert self._built is not None
         return self._built.context
 
     @property
     def expires(self) -> datetime.datetime | None:
         """Until when our certificate is good; None without one."""
-        return self._built.expires
+        return None if self._built is None else self._built.expires
 
     @property
     def stale(self) -> bool:
         """Whether the files are others than those that the context was built of."""
-        return _stamp(self.files) != self._built.stamp
+        return self._built is None or _stamp(self.files) != self._built.stamp
 
     def build(self) -> Built:
         """Build a context of the files as they are now. Raise ValueError: "cannot", the file, and what is wrong with it."""
@@ -87,6 +102,7 @@ class Tls:
     def take(self, built: Built) -> None:
         """Use this context for connections from now on."""
         self._built = built
+        self.why = ""
         self.taken += 1
 
     def _build(self, stamp: Stamp) -> Built:
@@ -105,6 +121,7 @@ class TlsServer(Tls):
         allowed_names: tuple[str, ...] = (),
         min_version: str = "1.2",
         alpn: tuple[str, ...] = HTTP,
+        lenient: bool = False,
     ) -> None:
         self._cert_file = cert_file
         self._key_file = key_file
@@ -112,7 +129,7 @@ class TlsServer(Tls):
         self._allowed = allowed_names
         self._min_version = min_version
         self._alpn = alpn
-        super().__init__((cert_file, key_file, client_ca_file))
+        super().__init__((cert_file, key_file, client_ca_file), lenient=lenient)
 
     def names_of(self, peercert: Mapping[str, object] | None) -> tuple[str, ...]:
         """The names of a client's verified certificate; none without one."""
@@ -153,6 +170,7 @@ class TlsClient(Tls):
         key_file: str | None = None,
         names: tuple[str, ...] = (),
         alpn: tuple[str, ...] = HTTP,
+        lenient: bool = False,
     ) -> None:
         self._ca_file = ca_file
         self._verify = verify
@@ -160,7 +178,7 @@ class TlsClient(Tls):
         self._key_file = key_file or cert_file
         self._names = names
         self._alpn = alpn
-        super().__init__((ca_file if verify else None, cert_file, key_file))
+        super().__init__((ca_file if verify else None, cert_file, key_file), lenient=lenient)
 
     def refuses(self, peercert: Mapping[str, object] | None) -> str:
         """Why a server with this verified certificate is refused; empty when it is not."""

@@ -50,7 +50,8 @@ class TlsFiles:
     """All TLS of a worker; made inside its loop. `told` hears of every change.
 
     `server` and `client` give what fits the settings, made when there is none; `follow` says which are in use from now on.
-    `reloads` and `refusals` count.
+    `reloads` and `refusals` count. Until the first `follow`, a `lenient` one makes also what cannot be built: its listener
+    or upstream has no TLS before its files are good, and everything else works.
     """
 
     def __init__(
@@ -58,12 +59,14 @@ class TlsFiles:
         tasks: RootTasks,
         told: Callable[[TlsEvent], None],
         *,
+        lenient: bool = False,
         use_inotify: bool = True,
         poll_s: float = POLL_S,
         pace_s: float = PACE_S,
     ) -> None:
         self._tasks = tasks
         self._told = told
+        self._lenient = lenient
         self._use_inotify = use_inotify
         self._poll_s = poll_s
         self._pace_s = pace_s
@@ -79,13 +82,16 @@ class TlsFiles:
 
     def server(self, settings: ServerTls) -> TlsServer:
         """The TLS of a listener. Raise ValueError when it cannot be built."""
-        return self._get(_server_key(settings), lambda: _make_server(settings))
+        lenient = self._lenient
+        return self._get(_server_key(settings), lambda: _make_server(settings, lenient=lenient))
 
     def client(self, settings: ClientTls, *, alpn: tuple[str, ...] = HTTP) -> TlsClient:
         """The TLS to an upstream, `alpn` empty for raw TCP; upstreams of the same settings share it, for the system's trusted
         certificates alone take a megabyte. Raise ValueError when it cannot be built.
         """
-        return self._get(_client_key(settings, alpn), lambda: _make_client(settings, alpn))
+        lenient = self._lenient
+        key = _client_key(settings, alpn)
+        return self._get(key, lambda: _make_client(settings, alpn, lenient=lenient))
 
     async def prepare(
         self,
@@ -112,11 +118,14 @@ class TlsFiles:
         found = self._all.get(key)
         if found is None:
             found = self._all[key] = make()
+            if not found.ready:
+                self._take(found, found.why)
             self._warn(found)
         return cast("T", found)
 
     def follow(self, used: Iterable[Tls]) -> None:
         """Forget all others, and read these again when their files change."""
+        self._lenient = False
         wanted = set(used)
         self._all = {key: tls for key, tls in self._all.items() if tls in wanted}
         self._refused = {tls: why for tls, why in self._refused.items() if tls in wanted}
@@ -203,7 +212,9 @@ class TlsFiles:
             if self._refused.get(tls) != result:
                 self._refused[tls] = result
                 self.refusals += 1
-                self._told(TlsEvent(REFUSED, f"{result}; what was read before stays in use"))
+                stays = "what was read before stays in use"
+                none = "until then there is no TLS with it"
+                self._told(TlsEvent(REFUSED, f"{result}; {stays if tls.ready else none}"))
             return
         self._refused.pop(tls, None)
         tls.take(result)
@@ -243,13 +254,14 @@ def _server_key(settings: ServerTls) -> object:
     )
 
 
-def _make_server(settings: ServerTls) -> TlsServer:
+def _make_server(settings: ServerTls, *, lenient: bool = False) -> TlsServer:
     return TlsServer(
         cert_file=settings.cert_file,
         key_file=settings.key_file,
         client_ca_file=settings.client_ca_file,
         allowed_names=settings.allowed_names,
         min_version=settings.min_version,
+        lenient=lenient,
     )
 
 
@@ -260,7 +272,7 @@ def _client_key(settings: ClientTls, alpn: tuple[str, ...]) -> object:
     )
 
 
-def _make_client(settings: ClientTls, alpn: tuple[str, ...]) -> TlsClient:
+def _make_client(settings: ClientTls, alpn: tuple[str, ...], *, lenient: bool = False) -> TlsClient:
     return TlsClient(
         ca_file=settings.ca_file,
         verify=settings.verify,
@@ -268,4 +280,5 @@ def _make_client(settings: ClientTls, alpn: tuple[str, ...]) -> TlsClient:
         key_file=settings.key_file,
         names=settings.names,
         alpn=alpn,
+        lenient=lenient,
     )

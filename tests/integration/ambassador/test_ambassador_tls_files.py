@@ -12,7 +12,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ambassador_certificates import Authority, Pair
-from ambassador_edges import run, until
+from ambassador_edges import Catcher, Edge, run, until
+from pillion.ambassador.connector import TLS_FAILED, ConnectFailed, Connector
+from pillion.ambassador.snapshot import EndpointSpec
+from pillion.ambassador.tls import TlsClient
 from pillion.ambassador.tls_files import EXPIRES, REFUSED, RELOADED, TlsEvent, TlsFiles
 from pillion.base.tasks import RootTasks, TaskEnd
 from pillion.settings.edges import ServerTls
@@ -20,6 +23,8 @@ from pillion.settings.upstreams import ClientTls
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from pillion.ambassador.peer import Peer
 
 
 @pytest.fixture
@@ -30,12 +35,17 @@ def authority(tmp_path: Path) -> Authority:
 class Files:
     """TlsFiles with its tasks and what it told."""
 
-    def __init__(self, *, use_inotify: bool = True) -> None:
+    def __init__(self, *, use_inotify: bool = True, lenient: bool = False) -> None:
         self.told: list[TlsEvent] = []
         self.ends: list[TaskEnd] = []
         self.tasks = RootTasks(self.ends.append)
         self.files = TlsFiles(
-            self.tasks, self.told.append, use_inotify=use_inotify, poll_s=0.05, pace_s=0.05
+            self.tasks,
+            self.told.append,
+            lenient=lenient,
+            use_inotify=use_inotify,
+            poll_s=0.05,
+            pace_s=0.05,
         )
 
     def kinds(self) -> list[str]:
@@ -196,6 +206,49 @@ def test_what_is_the_same_is_shared_and_what_is_not_used_is_forgotten(
             files.server(ServerTls(cert_file="/none", key_file="/none"))
         files.follow([])
         await until(lambda: not site.tasks.names, "the end of following")
+        await site.close()
+
+    run(work())
+
+
+def test_what_is_broken_at_the_start_has_no_tls_until_it_is_good(authority: Authority) -> None:
+    async def work() -> None:
+        pair = authority.issue("shop", dns=("shop.internal",))
+        other = authority.issue("other", dns=("shop.internal",))
+        both = Pair(pair.cert, other.key)
+        site = Files(lenient=True)
+        tls = site.files.server(settings(both))
+        assert not tls.ready
+        site.files.follow([tls])
+        assert site.kinds() == [REFUSED]
+        assert "there is no TLS with it" in site.told[0].detail
+        made: list[Catcher] = []
+
+        def factory(peer: Peer) -> Catcher:
+            made.append(Catcher(peer))
+            return made[-1]
+
+        async with Edge(factory, tls=tls) as edge:
+            reader, writer = await asyncio.open_connection(*edge.address)
+            assert await reader.read() == b""
+            writer.close()
+            spec = EndpointSpec(id="1", address="127.0.0.1", port=edge.address[1])
+            none = TlsClient(ca_file="/none", lenient=True)
+            with pytest.raises(ConnectFailed, match="cannot read /none") as failed:
+                await Connector().connect(spec, Catcher, timeout_s=5, tls=none)
+            assert failed.value.reason == TLS_FAILED
+            os.replace(pair.key, other.key)
+            await until(lambda: tls.ready, "the change")
+            good = TlsClient(ca_file=authority.file)
+            transport, _ = await Connector().connect(
+                spec, Catcher, timeout_s=5, tls=good, server_name="shop.internal"
+            )
+            await until(lambda: made, "the connection")
+            transport.abort()
+            await until(lambda: edge.counters.open == 0, "its end")
+        # From the first policy on, what is broken is refused.
+        with pytest.raises(ValueError, match="cannot read /none"):
+            site.files.client(ClientTls(ca_file="/none"))
         await site.close()
 
     run(work())
