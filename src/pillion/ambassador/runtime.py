@@ -127,7 +127,9 @@ class Runtime:
         if self._files is None:
             from .tls_files import TlsFiles
 
-            self._files = TlsFiles(self._hub.tasks, self._tls_told)
+            # A worker that starts must not fail as a whole because one listener cannot speak TLS.
+            starting = self.revision == 0
+            self._files = TlsFiles(self._hub.tasks, self._tls_told, lenient=starting)
         return self._files
 
     def _configure_routes(self, settings: Ambassador, now: float) -> None:
