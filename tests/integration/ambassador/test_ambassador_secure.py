@@ -245,3 +245,27 @@ tls = {{ cert_file = "{shop.cert}", key_file = "{shop.key}" }}
         os.replace(following.key, shop.key)
         wait_for("the change", lambda: "certificate-changed" in instance.kinds("ambassador"))
         assert shown() != before
+
+
+def test_a_broken_certificate_at_the_start_costs_nothing_else(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    shop = authority.issue("shop", dns=("shop.internal",))
+    key = authority.issue("other", dns=("shop.internal",)).key
+    inbound, app = free_ports(2)
+    more = f"""
+[app]
+port = {app}
+[inbound]
+listen = "127.0.0.1:{inbound}"
+tls = {{ cert_file = "{shop.cert}", key_file = "{key}" }}
+"""
+    upstreams = {"orders": f'urls = ["http://127.0.0.1:{app}"]'}
+    with serving(app), Ambassador(upstreams, more) as running:
+        assert ask(running.ports["orders"], "/").status == 200
+        assert "certificate-refused" in running.instance.kinds("ambassador")
+        with pytest.raises((ssl.SSLError, ConnectionError)):
+            get(inbound, authority)
+        os.replace(shop.key, key)
+        kinds = running.instance.kinds
+        wait_for("the change", lambda: "certificate-changed" in kinds("ambassador"))
+        assert get(inbound, authority)[0] == 200
