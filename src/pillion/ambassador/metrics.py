@@ -6,10 +6,10 @@ A request is counted once, with no text being built; how many series there may b
 
 from typing import TYPE_CHECKING
 
-from pillion.ambassador.red_report import BOUNDS_S, CLASSES, OTHER, RedReport, SeriesReport
+from .red_report import BOUNDS_S, CLASSES, OTHER, RedReport, SeriesReport
 
 if TYPE_CHECKING:
-    from pillion.ambassador.facts import Facts
+    from .facts import Facts
 
 MOST_SERIES = 200
 # Reasons are ours, so that this bound is only one against a mistake.
@@ -28,6 +28,11 @@ def bucket_of(seconds: float) -> int:
             break
         at += 1
     return at
+
+
+def _label(text: str) -> str:
+    """A name as it can be told: one that is no Unicode text would spoil the whole report."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 class Series:
@@ -140,7 +145,7 @@ class Red:
         key = (direction, route, upstream)
         series = self._series.get(key)
         if series is None:
-            series = self._series[key] = Series(direction, route, upstream)
+            series = self._series[key] = Series(direction, _label(route), _label(upstream))
         return series
 
     def _explain(self, reasons: dict[str, int], reason: str) -> None:

@@ -7,19 +7,20 @@ all together, for characters that need escaping, and only the rare text that has
 
 from typing import TYPE_CHECKING
 
-from pillion.ambassador.outlet import Outlet
-from pillion.ambassador.record_text import is_plain, quoted
-from pillion.ambassador.redaction import HIDDEN, Redaction
-from pillion.ambassador.trace import Ids
-from pillion.ambassador.wall import WallClock
+from .outlet import Outlet
+from .record_text import is_plain, quoted
+from .redaction import HIDDEN, Redaction
+from .trace import Ids
+from .wall import WallClock
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
 
-    from pillion.ambassador.facts import Facts
     from pillion.http.codec.events import Headers
     from pillion.settings.ambassador import RequestLog as RequestLogSettings
+
+    from .facts import Facts
 
 # Bounds of the texts of a record, in bytes with escapes; all together with the names of the fields stay under 8 KiB.
 _NAME_BYTES = 160

@@ -6,14 +6,14 @@ A span's line is the request's record with what a span has beside it, so that bo
 
 from typing import TYPE_CHECKING
 
-from pillion.ambassador.outlet import Outlet
+from .outlet import Outlet
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
 
-    from pillion.ambassador.facts import Facts
-    from pillion.ambassador.request_log import RequestLog
+    from .facts import Facts
+    from .request_log import RequestLog
 
 
 class Spans:

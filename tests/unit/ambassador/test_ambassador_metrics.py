@@ -112,3 +112,11 @@ def test_changes_are_known_until_they_are_told() -> None:
     red.observe(some_facts())
     before, _ = red.changed, shown(red)
     assert (before, red.changed) == (True, False)
+
+
+def test_a_name_that_is_no_text_spoils_nothing() -> None:
+    red = Red()
+    red.observe(some_facts(upstream="half \udcff"))
+    red.observe(some_facts(upstream="half \udcff"))
+    assert of(red, "retries_total", {**OUT, "upstream": "half \\udcff"}) == 0
+    assert sum(shown(red).values()) > 0
