@@ -52,7 +52,6 @@ class TcpProxy:
         "tasks",
         "tunnels",
         "upstream",
-        "waiting",
         "wall_ns",
     )
 
@@ -76,20 +75,11 @@ class TcpProxy:
         self.random = random
         self.ended = ended
         self.wall_ns = wall_ns
-        self.waiting: dict[TcpConnection, None] = {}
-        """Those that have no tunnel yet; the others are in `tunnels`."""
 
     def accept(self, peer: "Peer") -> asyncio.Protocol:
         """Return the protocol of a connection: the `factory` of a Listener."""
         # The methods count, not the class: a compiled one cannot be derived from asyncio's.
         return cast("asyncio.Protocol", TcpConnection(self, peer))
-
-    def abort(self) -> int:
-        """Cut every connection that has no tunnel yet; return how many that were."""
-        waiting = tuple(self.waiting)
-        for one in waiting:
-            one.refuse("draining")
-        return len(waiting)
 
 
 class TcpConnection:
@@ -141,7 +131,7 @@ class TcpConnection:
         facts.time_ns = proxy.wall_ns(now)
         facts.version = "tcp"
         facts.peer = self._peer.address
-        proxy.waiting[self] = None
+        proxy.tunnels.expect(self)
         upstream = proxy.upstream
         if upstream is None:
             self.refuse("no-endpoint")
@@ -244,7 +234,6 @@ class TcpConnection:
         if client is None or self._over:
             transport.abort()
             return
-        self._proxy.waiting.pop(self, None)
         loop = asyncio.get_running_loop()
         self._timer = loop.call_later(STANDS_S, self._stands)
         first, self._first = self._first, b""
@@ -259,6 +248,7 @@ class TcpConnection:
             ended=self._ended,
             tunnels=self._proxy.tunnels,
         )
+        self._proxy.tunnels.met(self)
 
     def _stands(self) -> None:
         self._timer = None
@@ -302,7 +292,6 @@ class TcpConnection:
         if self._over:
             return
         self._over = True
-        self._proxy.waiting.pop(self, None)
         self._stop_timer()
         task, self._task = self._task, None
         if task is not None:
@@ -323,6 +312,7 @@ class TcpConnection:
         facts = self._facts
         facts.total_s = monotonic() - self.began_s
         self._peer.left()
+        self._proxy.tunnels.met(self)
         self._proxy.ended(facts)
 
     def _stop_timer(self) -> None:

@@ -5,7 +5,7 @@ There is no sweep while there is no tunnel.
 """
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
@@ -37,12 +37,23 @@ class RelayEnd(msgspec.Struct, frozen=True):
     first_b_s: float = -1.0
 
 
+class Coming(Protocol):
+    """A connection that will be a tunnel, if all goes well."""
+
+    def refuse(self, reason: str) -> None:
+        """Give it up now, for `reason`."""
+
+
 class Tunnels:
-    """All tunnels of a worker: their number, their silence, and their end when the worker drains. Made inside a running loop."""
+    """All tunnels of a worker, and what is about to be one: their number, their silence, and their end when the worker drains.
+
+    Made inside a running loop.
+    """
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._relays: dict[Relay, None] = {}
+        self._coming: dict[Coming, None] = {}
         self._sweepers: dict[float, asyncio.TimerHandle] = {}
         self._empty = asyncio.Event()
         self._empty.set()
@@ -55,8 +66,18 @@ class Tunnels:
         self.soon = self._loop.call_soon
 
     def __len__(self) -> int:
-        """How many there are."""
-        return len(self._relays)
+        """How many there are, those to come included."""
+        return len(self._relays) + len(self._coming)
+
+    def expect(self, coming: Coming) -> None:
+        """Take in a connection that has no tunnel yet."""
+        self._coming[coming] = None
+        self._empty.clear()
+
+    def met(self, coming: Coming) -> None:
+        """It has one now, or never will. Once is enough, twice is harmless."""
+        self._coming.pop(coming, None)
+        self._settle()
 
     def joined(self, relay: "Relay") -> None:
         """Take a tunnel in."""
@@ -74,10 +95,14 @@ class Tunnels:
         elif relay.why == CUT:
             self.was_cut += 1
         if not self._relays:
-            self._empty.set()
             for timer in self._sweepers.values():
                 timer.cancel()
             self._sweepers.clear()
+        self._settle()
+
+    def _settle(self) -> None:
+        if not self._relays and not self._coming:
+            self._empty.set()
 
     async def drained(self, within_s: float) -> int:
         """Wait until there is none, at most `within_s` seconds; cut the rest, and return how many that were."""
@@ -89,8 +114,10 @@ class Tunnels:
         return 0
 
     def abort(self) -> int:
-        """Cut every tunnel now; return how many were not closing anyway."""
-        cut = 0
+        """Cut every tunnel now, and give up what is to come; return how many were not closing anyway."""
+        cut = len(self._coming)
+        for coming in tuple(self._coming):
+            coming.refuse("draining")
         for relay in tuple(self._relays):
             cut += not relay.closing
             relay.cut()

@@ -110,7 +110,6 @@ class Site:
 
     async def __aexit__(self, kind: object, *_: object) -> None:
         self.tunnels.abort()
-        self.proxy.abort()
         await until(lambda: self.edge.counters.open == 0, "all clients to be gone")
         if kind is None:
             assert all(endpoint.active == 0 for endpoint in self.group.endpoints)
@@ -410,6 +409,26 @@ def test_draining_cuts_what_is_left() -> None:
             facts = await site.told()
             assert (facts.reason, facts.note) == ("draining", "truncated")
             writer.close()
+
+    run(work())
+
+
+def test_draining_gives_up_what_has_no_tunnel_yet() -> None:
+    async def work() -> None:
+        limit = Limit(concurrency=1, queue=5, queue_timeout_s=600.0)
+        async with Site(echo, limit=limit) as site:
+            reader, writer = await site.client()
+            writer.write(b"a")
+            assert await reader.readexactly(1) == b"a"
+            waiting = await site.client()
+            await until(lambda: len(site.tunnels) == 2, "the second to wait")
+            assert await site.tunnels.drained(0.05) == 2
+            await site.told(2)
+            assert [facts.reason for facts in site.facts] == ["draining", "draining"]
+            await until(lambda: len(site.tunnels) == 0, "the end of both")
+            assert await site.tunnels.drained(5.0) == 0
+            for one in (writer, waiting[1]):
+                one.close()
 
     run(work())
 
