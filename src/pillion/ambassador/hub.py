@@ -244,6 +244,7 @@ class Hub:
             self.activity()
         self.red.observe(facts)
         self.log.write(facts, None)
+        self.changed.set()  # a drain may wait for it
 
     def refused(self, client: "Inward", status: int, why: str) -> None:
         """A message was refused before it became an exchange."""
