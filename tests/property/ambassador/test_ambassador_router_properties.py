@@ -9,11 +9,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pillion.ambassador.egress import Egress
+from pillion.ambassador.rewrite import PathRewrite, Redirection
+from pillion.ambassador.route_match import ANY, EXACT, PREFIX, TEMPLATE, PathPattern, host_pattern
 from pillion.ambassador.router import Router
 from pillion.http.codec import Headers, RequestHead, RequestParser
 from pillion.http.codec.events import Limits
 from pillion.http.paths import BadPathError, normalise, split_target
 from pillion.settings.edges import Proxy
+from pillion.settings.route_patterns import (
+    check_egress_host,
+    check_host_pattern,
+    check_location,
+    check_path_pattern,
+    check_path_written,
+    placeholders,
+)
 from pillion.settings.routes import Match, Rewrite, RouteSpec, Target
 
 HOSTS = ["a.test", "b.a.test", "c.b.a.test", "d.test", "xa.test"]
@@ -183,3 +193,35 @@ def test_a_wildcard_of_egress_is_any_depth_below(
     assert egress.allows(".".join([*below, *domain]) + ".", 80)
     fits = len(below) > len(domain) and below[-len(domain) :] == domain
     assert egress.allows(".".join(below), 80) is fits
+
+
+PIECES = st.sampled_from(
+    ["/", "/", "a", "{id}", "{", "}", "*", "%2F", "%4", "%00", "%", ".", "..", "é", "?", "#", " ", "x.y", ":80", "[::1]", "http://", "-", "_", '"', "*."]
+)  # fmt: skip
+TEXTS = st.one_of(st.lists(PIECES, max_size=6).map("".join), st.text(max_size=8))
+
+
+def accepted(check: Callable[[str], object], text: str) -> bool:
+    try:
+        check(text)
+    except ValueError:
+        return False
+    return True
+
+
+@given(TEXTS, TEXTS)
+def test_what_the_settings_accept_can_be_followed(path: str, other: str) -> None:
+    # Otherwise a file that `check` has praised would be refused by every worker.
+    if accepted(check_path_pattern, path):
+        pattern = PathPattern(path)
+        assert pattern.kind in (ANY, EXACT, PREFIX, TEMPLATE)
+        if accepted(check_path_written, other) and set(placeholders(other)) <= set(pattern.names):
+            PathRewrite(pattern, other, "")
+            if pattern.open_end:
+                PathRewrite(pattern, "", other)
+        if accepted(check_location, other) and set(placeholders(other)) <= set(pattern.names):
+            Redirection(pattern, other)
+    if accepted(check_host_pattern, path):
+        host_pattern(path)
+    if accepted(check_egress_host, path):
+        Egress(Proxy(egress="list", hosts=(path,)))
