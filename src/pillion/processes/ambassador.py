@@ -48,6 +48,8 @@ _NOT_LISTENERS = ("control", "handover", "requests", "spans")
 _POLICY_S = 5.0
 _CLEANUP_S = 1.0
 _TERM_GRACE_S = 5.0
+# Of a stop's grace, for what follows the last request: its record has to be handed over.
+_AFTER_DRAIN_S = 1.5
 
 
 def main() -> int:
@@ -200,7 +202,9 @@ class Ambassador:
     def _stop(self, grace_s: float) -> None:
         if not self._ending:
             self._ending = True
-            self._tasks.start("stop", self._drain(grace_s, None), may_end=True)
+            self._tasks.start(
+                "stop", self._drain(max(grace_s - _AFTER_DRAIN_S, 0.1), None), may_end=True
+            )
 
     async def _drain(self, within_s: float, successor: socket.socket | None) -> None:
         try:
