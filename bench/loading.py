@@ -19,10 +19,11 @@ _SLACK_S = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What one load saw; `failed` is by kind, `last` the last failure in words."""
+    """What one load saw; `in_time` leaves out what was answered after `seconds`, `failed` is by kind, `last` the last failure in words."""
 
     seconds: float
     requests: int
+    in_time: int
     connections: int
     failed: dict[str, int]
     p50_us: float

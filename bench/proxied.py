@@ -177,7 +177,7 @@ class Measured:
 def _keep(samples: Samples, got: loading.Load, cpu_s: float) -> None:
     if not got.requests:
         raise Unavailable(f"a load was answered nothing; {got.last}")
-    samples.rate.append(got.requests / got.seconds)
+    samples.rate.append(got.in_time / got.seconds)
     samples.cpu_us.append(cpu_s / got.requests * 1e6)
     samples.p50_us.append(got.p50_us)
     samples.p99_us.append(got.p99_us)

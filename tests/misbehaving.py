@@ -99,12 +99,15 @@ class Misbehaving:
     def _serve(self, sock: socket.socket) -> None:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         talk = Talk(self, sock)
-        with contextlib.suppress(Left, OSError):
-            while talk.next_request():
-                FAULTS[self._always or talk.name].act(talk)
-        with self._lock:
-            self._open.discard(sock)
-        sock.close()
+        try:
+            with contextlib.suppress(Left, OSError):
+                while talk.next_request():
+                    # What has no name here is not found.
+                    FAULTS.get(self._always or talk.name, FAULTS["not-found"]).act(talk)
+        finally:
+            with self._lock:
+                self._open.discard(sock)
+            sock.close()
 
 
 def _deaf() -> list[socket.socket]:

@@ -6,7 +6,7 @@
      SECONDS   how long; 0: until TERM. Then what is under way is waited for.
      THINK_MS  pause before each request, random from 0 to this
      REQUEST   file with the request as it is sent
-   Prints {"seconds", "requests", "connections", "failed": {…}, "p50_us", "p99_us", "p999_us", "longest_us", "last": "…"}
+   Prints {"seconds", "requests", "in_time" (answered before the seconds were over), "connections", "failed": {…}, "p50_us", "p99_us", "p999_us", "longest_us", "last": "…"}
 
    Failed: refused (connect), reset, truncated (end before the whole answer), status (not 200), timeout (15 s).
    A kept connection that the server closes while no request is under way is opened again and is no failure. */
@@ -63,10 +63,10 @@ static socklen_t target_size;
 static int epoll, keep, under_way;
 static char request[BUFFER], buffer[BUFFER], last[256] = "";
 static size_t request_size;
-static long requests, connections, failed[KINDS], think_ns;
+static long requests, in_time, connections, failed[KINDS], think_ns;
 static uint32_t *samples;
 static long sampled;
-static int64_t longest;
+static int64_t longest, deadline;
 
 /* Plain sockets, or TLS above them: the same three calls, with errno as recv and send have it. */
 #ifdef TLS
@@ -221,6 +221,7 @@ static void answered(struct client *c)
         return;
     }
     requests++;
+    in_time += now <= deadline;
     if (took > longest)
         longest = took;
     samples[sampled++ % SAMPLES] = (uint32_t)(took > UINT32_MAX ? UINT32_MAX : took);
@@ -351,7 +352,7 @@ int main(int argc, char **argv)
     epoll = epoll_create1(EPOLL_CLOEXEC);
 
     int64_t started = now_ns(), swept = 0, now;
-    int64_t deadline = seconds > 0 ? started + (int64_t)(seconds * 1e9) : INT64_MAX;
+    deadline = seconds > 0 ? started + (int64_t)(seconds * 1e9) : INT64_MAX;
     for (int i = 0; i < count; i++) {
         clients[i].fd = -1;
         rest(&clients[i], started);
@@ -380,8 +381,8 @@ int main(int argc, char **argv)
     int64_t ended = now < deadline ? now : deadline;
     long kept = sampled < SAMPLES ? sampled : SAMPLES;
     qsort(samples, (size_t)kept, sizeof *samples, by_value);
-    printf("{\"seconds\": %.6f, \"requests\": %ld, \"connections\": %ld, \"failed\": {",
-           (double)(ended - started) / 1e9, requests, connections);
+    printf("{\"seconds\": %.6f, \"requests\": %ld, \"in_time\": %ld, \"connections\": %ld, \"failed\": {",
+           (double)(ended - started) / 1e9, requests, in_time, connections);
     for (int kind = 0; kind < KINDS; kind++)
         printf("%s\"%s\": %ld", kind ? ", " : "", names[kind], failed[kind]);
     printf("}, \"p50_us\": %.2f, \"p99_us\": %.2f, \"p999_us\": %.2f, \"longest_us\": %.1f, \"last\": \"%s\"}\n",
