@@ -9,13 +9,14 @@ import os
 import socket
 import ssl
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
 
 from ambassador_certificates import Authority
 from ambassador_instance import Ambassador, free_ports
-from instance import wait_for
+from instance import BOUND_S, wait_for
 from pillion.ambassador.proxy_protocol import Addresses, encode_v2
 from plain_client import ask
 
@@ -269,3 +270,28 @@ tls = {{ cert_file = "{shop.cert}", key_file = "{key}" }}
         kinds = running.instance.kinds
         wait_for("the change", lambda: "certificate-changed" in kinds("ambassador"))
         assert get(inbound, authority)[0] == 200
+
+
+def test_an_upgrade_waits_for_raw_tcp_and_no_longer() -> None:
+    def echoes(one: socket.socket) -> None:
+        while data := one.recv(65536):
+            one.sendall(data)
+
+    with deeds(echoes) as port:
+        upstreams = {"db": f'urls = ["tcp://127.0.0.1:{port}"]'}
+        with Ambassador(upstreams, head='drain = "60s"') as running:
+            old = running.pid
+            instance = running.instance
+            words = ("upgrade", "--instance", instance.name)
+            with ThreadPoolExecutor(1) as pool:
+                with socket.create_connection(("127.0.0.1", running.ports["db"]), 20) as sock:
+                    sock.sendall(b"before")
+                    assert sock.recv(6) == b"before"
+                    upgrade = pool.submit(instance.host.pillion, *words, timeout=50.0)
+                    wait_for("the next worker", lambda: running.pid != old)
+                    sock.sendall(b"after")
+                    assert sock.recv(5) == b"after"
+                    os.kill(old, 0)
+                upgrade.result(BOUND_S)
+            assert not os.path.exists(f"/proc/{old}")
+            assert "reason" not in running.record(upstream="db")
