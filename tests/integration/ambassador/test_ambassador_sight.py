@@ -286,6 +286,7 @@ class Upstream(socketserver.ThreadingTCPServer):
             protocol_version = "HTTP/1.1"
 
             def do_GET(self) -> None:
+                assert len(self.headers) == len({name.lower() for name in self.headers})
                 seen.append({name.lower(): value for name, value in self.headers.items()})
                 self.send_response(200)
                 self.send_header("content-length", "2")
