@@ -85,7 +85,7 @@ class ControlPlane:
         self._closed = False
         self.published = 0
         self.policy = Policy(settings)
-        self.names = Names(self.changed, world.look_up)
+        self.names = Names(self.changed, self.telling.looked_up, world.look_up)
         self.checks = ActiveChecks(world.attempt, tasks, self._checked)
         self.publisher = Publisher(
             os.path.join(runtime_dir, POLICY_SOCKET),

@@ -33,13 +33,19 @@ def look_up(name: str) -> list[str]:
 class Names:
     """Make it inside the running loop. `changed` is called from the loop when an answer differs from the one before.
 
+    `failed` is given the name and why it cannot be found, once when that begins, and with an empty text when it is over.
+
     `failures` counts look-ups that found nothing, `overflow` names beyond `MOST_NAMES`, which are never found.
     """
 
     def __init__(
-        self, changed: Callable[[], None], look: Callable[[str], list[str]] = look_up
+        self,
+        changed: Callable[[], None],
+        failed: Callable[[str, str], None],
+        look: Callable[[str], list[str]] = look_up,
     ) -> None:
         self._changed = changed
+        self._failed = failed
         self._look = look
         self._loop = asyncio.get_running_loop()
         self._names: dict[str, _Name] = {}
@@ -125,6 +131,8 @@ class Names:
             known.retry_s = 0.0
         known.error = error
         self._later(known, known.retry_s or known.interval_s)
+        if bool(error) != bool(before[1]):
+            self._failed(known.name, error)
         if before != (known.addresses, known.error):
             self._changed()
 

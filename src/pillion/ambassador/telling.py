@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from pillion.ambassador.transitions import BreakerJournal
+from pillion.ambassador.transitions import ALL_BURST, ALL_PER_S, Allowance, BreakerJournal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -33,6 +33,8 @@ class Telling:
         self._timer: asyncio.TimerHandle | None = None
         self._closed = False
         self._complaint = ""
+        self._allowance = Allowance(ALL_BURST, ALL_PER_S)
+        self._untold = 0
 
     def close(self) -> None:
         """Tell no more."""
@@ -44,9 +46,25 @@ class Telling:
         """An active check has turned."""
         kind = "healthy" if standing.healthy else "unhealthy"
         why = standing.why or "its check passes"
-        self._event(
-            kind, f"{upstream}: {spec.key}: {why}", {"upstream": upstream, "endpoint": spec.key}
-        )
+        data: dict[str, Json] = {"upstream": upstream, "endpoint": spec.key}
+        self._within_reason(kind, f"{upstream}: {spec.key}: {why}", data)
+
+    def looked_up(self, name: str, error: str) -> None:
+        """A name cannot be resolved any more (or never could), or can be again, when `error` is empty."""
+        if error:
+            self._within_reason("unresolved", error, {"name": name})
+        else:
+            self._within_reason("resolved", f"{name} is found again", {"name": name})
+
+    def _within_reason(self, kind: str, reason: str, data: dict[str, Json]) -> None:
+        """Enter it unless there were too many; how they stand is in the policy in any case."""
+        now = self._loop.time()
+        if self._allowance.ready_at(now) > now:
+            self._untold += 1
+            return
+        self._allowance.take(now)
+        self._event(kind, reason, {**data, "untold": self._untold} if self._untold else data)
+        self._untold = 0
 
     def forced(self, upstream: str, endpoint: str, action: str) -> None:
         """Somebody has opened or closed a circuit."""

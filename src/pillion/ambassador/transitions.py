@@ -44,7 +44,7 @@ class BreakerJournal:
 
     def __init__(self) -> None:
         self._circuits: dict[tuple[str, str], _Circuit] = {}
-        self._all = _Allowance(ALL_BURST, ALL_PER_S)
+        self._all = Allowance(ALL_BURST, ALL_PER_S)
         self.dropped = 0
 
     def observe(self, worker: str, change: Transition, now: float) -> Entry | None:
@@ -141,15 +141,15 @@ class _Circuit:
         self.reason = ""
         self.forced = False
         self.untold = 0
-        self.allowance = _Allowance(BURST, 1 / QUIET_S)
+        self.allowance = Allowance(BURST, 1 / QUIET_S)
 
     @property
     def is_open(self) -> bool:
         return bool(self.open_in)
 
 
-class _Allowance:
-    """A token bucket."""
+class Allowance:
+    """A token bucket: `burst` at once, `per_s` a second after that."""
 
     __slots__ = ("_burst", "_left", "_per_s", "_since")
 
@@ -165,9 +165,11 @@ class _Allowance:
         return now if left >= 1.0 else now + (1.0 - left) / self._per_s + 1e-3
 
     def is_full(self, now: float) -> bool:
+        """Whether nothing has been taken for long."""
         return self._at(now) >= self._burst
 
     def take(self, now: float) -> None:
+        """Take one, when it is ready."""
         self._left = self._at(now) - 1.0
         self._since = now
 

@@ -49,6 +49,8 @@ KINDS = (
     "circuit-closed",
     "circuit-forced",
     "policy-refused",
+    "unresolved",
+    "resolved",
     "certificate-changed",
     "certificate-refused",
     "certificate-expires",

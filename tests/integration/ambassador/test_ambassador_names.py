@@ -32,11 +32,15 @@ class Resolver:
         return self.answers[name]
 
 
+def unheard(_name: str, _error: str) -> None:
+    """For tests that do not care."""
+
+
 def test_all_addresses_each_once_in_a_steady_order_and_only_changes_are_told() -> None:
     async def work() -> None:
         resolver, told = Resolver(), []
         resolver.answers["a"] = ["10.0.0.2", "10.0.0.1", "10.0.0.2", "fd00::1"]
-        names = Names(lambda: told.append(1), resolver)
+        names = Names(lambda: told.append(1), unheard, resolver)
         names.want({"a": 0.02})
         await until(lambda: len(resolver.asked) >= 5, "several look-ups")
         assert names.answer("a") == Answer(("10.0.0.1", "10.0.0.2", "fd00::1"))
@@ -50,9 +54,9 @@ def test_all_addresses_each_once_in_a_steady_order_and_only_changes_are_told() -
 
 def test_a_failure_keeps_the_last_addresses_and_says_so() -> None:
     async def work() -> None:
-        resolver = Resolver()
+        resolver, failed = Resolver(), []
         resolver.answers["a"] = ["10.0.0.1"]
-        names = Names(lambda: None, resolver)
+        names = Names(lambda: None, lambda *one: failed.append(one), resolver)
         names.want({"a": 0.02, "never": 0.02})
         await until(lambda: names.answer("a").addresses, "the address")
         del resolver.answers["a"]
@@ -65,6 +69,12 @@ def test_a_failure_keeps_the_last_addresses_and_says_so() -> None:
         await until(lambda: "no address" in names.answer("a").error, "the empty answer")
         assert names.answer("a").addresses == ("10.0.0.1",)
         assert names.failures >= 3
+        resolver.answers["a"] = ["10.0.0.2"]
+        await until(lambda: names.answer("a").addresses == ("10.0.0.2",), "the new address")
+        assert [one for one in failed if one[0] == "a"] == [
+            ("a", "cannot resolve a: Name or service not known"),
+            ("a", ""),
+        ]
         names.close()
 
     run(work())
@@ -74,7 +84,7 @@ def test_a_resolver_that_hangs_holds_a_few_threads_and_no_loop() -> None:
     async def work() -> None:
         resolver = Resolver()
         resolver.hanging.clear()
-        names = Names(lambda: None, resolver)
+        names = Names(lambda: None, unheard, resolver)
         names.want({f"n{at}": 30.0 for at in range(20)})
         await until(lambda: resolver.waiting == MOST_AT_ONCE, "the threads")
         async with asyncio.timeout(1.0):
@@ -96,7 +106,7 @@ def test_what_comes_after_the_end_of_the_loop_goes_nowhere() -> None:
     resolver.hanging.clear()
 
     async def work() -> None:
-        names = Names(lambda: None, resolver)
+        names = Names(lambda: None, unheard, resolver)
         names.want({"a": 30.0})
         await until(lambda: resolver.waiting == 1, "the thread")
 
@@ -111,7 +121,7 @@ def test_what_comes_after_the_end_of_the_loop_goes_nowhere() -> None:
 def test_there_are_not_too_many() -> None:
     async def work() -> None:
         resolver = Resolver()
-        names = Names(lambda: None, resolver)
+        names = Names(lambda: None, unheard, resolver)
         names.want({f"n{at:05}": 30.0 for at in range(MOST_NAMES + 5)})
         assert names.overflow == 5
         assert names.answer(f"n{MOST_NAMES + 1:05}").error
