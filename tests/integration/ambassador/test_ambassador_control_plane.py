@@ -555,3 +555,23 @@ def test_ten_thousand_instances_are_a_policy_like_any_other(tmp_path: Path) -> N
             await until("every breaker", lambda: len(worker.breakers) == 1000)
 
     run(work())
+
+
+def test_a_check_that_flaps_everywhere_cannot_flood_the_journal(tmp_path: Path) -> None:
+    async def work() -> None:
+        text = ORDERS + 'check = { tcp = true, interval = "100ms", rise = 1, fall = 1 }\n'
+        async with everything(tmp_path, text) as world:
+            world.registry = [instance(f"i{at}", 3000 + at) for at in range(300)]
+            worker = world.worker()
+            plane = world.plane()
+            await until("all are there", lambda: len(worker.keys) == 300)
+            for _ in range(2):
+                world.sick = {f"127.0.0.1:{3000 + at}" for at in range(300)}
+                await until("all are sick", lambda: worker.keys == [])
+                world.sick = set()
+                await until("all are well", lambda: len(worker.keys) == 300)
+            told = len(world.of("healthy")) + len(world.of("unhealthy"))
+            assert told < 150
+            assert plane.stats()["policy_checks"] == 300
+
+    run(work())
