@@ -26,7 +26,7 @@ class Relay:
     """Joins two connected transports, whose protocols it replaces, until both are over; then calls `ended` once.
 
     `first_a` are bytes that were already read from a (they go to b), `finished_a` says that a's end of file was, too;
-    `first_b` and `finished_b` the other way. With `idle_s` (0: never) a tunnel without a byte in either direction is cut
+    `first_b` and `finished_b` the other way; of a `Held` that is known. With `idle_s` (0: never) a tunnel without a byte in either direction is cut
     after at least that and at most 1.25 times that.
 
     An end of file of one side is passed on as a half-close where the transport can (TCP, Unix), and the other direction goes on.
@@ -75,6 +75,9 @@ class Relay:
         self._a.other = self._b
         self._b.other = self._a
         tunnels.joined(self)
+        # The end of file is told to a protocol once, so that it must be asked for before ours takes its place.
+        finished_a = finished_a or _had_finished(a_transport)
+        finished_b = finished_b or _had_finished(b_transport)
         self._a.join()
         self._b.join()
         for side, first in ((self._a, first_a), (self._b, first_b)):
@@ -257,8 +260,8 @@ class _Side:
 class Held(asyncio.Protocol):
     """A connection whose tunnel is not there yet: what it says first is kept and no more is read.
 
-    The end of file is kept, too, and the connection stays open: give `first`, `finished` to the Relay. uvloop begins to
-    read after `connection_made`, whatever that says, so that the first read (256 KiB at most) always has to be kept.
+    The end of file is kept, too, and the connection stays open: give `first` to the Relay. uvloop begins to read after
+    `connection_made`, whatever that says, so that the first read (256 KiB at most) always has to be kept.
     """
 
     def __init__(self) -> None:
@@ -285,3 +288,8 @@ class Held(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's name
         """Keep that, too."""
         self.lost = True
+
+
+def _had_finished(transport: asyncio.Transport) -> bool:
+    held = transport.get_protocol()
+    return isinstance(held, Held) and held.finished

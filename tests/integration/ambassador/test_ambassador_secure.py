@@ -295,3 +295,33 @@ def test_an_upgrade_waits_for_raw_tcp_and_no_longer() -> None:
                 upgrade.result(BOUND_S)
             assert not os.path.exists(f"/proc/{old}")
             assert "reason" not in running.record(upstream="db")
+
+
+def test_ends_pass_through_connect() -> None:
+    """A server that leaves without a word, one that says all it has at once, and a client that ends with its question."""
+
+    def leaves(one: socket.socket) -> None:
+        """Say nothing."""
+
+    def says(one: socket.socket) -> None:
+        one.sendall(b"hello and bye")
+
+    def answers(one: socket.socket) -> None:
+        question = b""
+        while data := one.recv(65536):
+            question += data
+        one.sendall(b"answer to " + question)
+
+    proxy = free_ports(1)[0]
+    more = f'[ambassador.proxy]\nlisten = "127.0.0.1:{proxy}"\ncredentials = false\n'
+    cases = ((leaves, b"", b""), (says, b"", b"hello and bye"), (answers, b"all", b"answer to all"))
+    with Ambassador({}, more):
+        for deed, question, wanted in cases:
+            with deeds(deed) as port, socket.create_connection(("127.0.0.1", proxy), 10) as sock:
+                asked = f"CONNECT 127.0.0.1:{port} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n"
+                sock.sendall(asked.encode() + question)
+                if question:
+                    sock.shutdown(socket.SHUT_WR)
+                head, _, rest = sock.makefile("rb").read().partition(b"\r\n\r\n")
+                assert head.startswith(b"HTTP/1.1 200 ")
+                assert rest == wanted

@@ -265,8 +265,6 @@ def test_data_and_end_that_came_before_the_tunnel_are_kept() -> None:
                 b.transport,
                 first_a=a.first,
                 first_b=b.first,
-                finished_a=a.finished,
-                finished_b=b.finished,
                 idle_s=30.0,
                 ended=ends.append,
                 tunnels=tunnels,
