@@ -74,7 +74,15 @@ def start(bench: Bench) -> World:
 class Measured:
     """All samples by subject and load."""
 
-    def __init__(self, bench: Bench, world: World, cases: Sequence[Case], *, tls: bool) -> None:
+    def __init__(
+        self,
+        bench: Bench,
+        world: World,
+        cases: Sequence[Case],
+        *,
+        tls: bool = False,
+        rounds: int = 3,
+    ) -> None:
         self._bench = bench
         self._world = world
         self._tls = tls
@@ -85,7 +93,7 @@ class Measured:
         # The first requests open connections and fill caches: they count for nobody.
         for proxy in world.proxies:
             self._ask(self._port(proxy), Case(50, 32), tls=tls)
-        for turn in range(bench.runs(5)):
+        for turn in range(bench.runs(rounds)):
             self._round(turn)
 
     def rows(self) -> list[Row]:

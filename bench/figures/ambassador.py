@@ -20,7 +20,7 @@ CAVEATS = (
 
 def run(bench: Bench) -> list[Row]:
     """Every proxy in turn, under each load."""
-    measured = Measured(bench, start(bench), (_ONE, _SOME, _MANY), tls=False)
+    measured = Measured(bench, start(bench), (_ONE, _SOME, _MANY), rounds=5)
     return [
         measured.per_cpu_s(_SOME, "Envoy", Target(2.5, at_most=False)),
         measured.per_cpu_s(_SOME, "NGINX", Target(0.7, at_most=False)),

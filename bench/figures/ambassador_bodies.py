@@ -18,7 +18,7 @@ _CASES = tuple(
 
 def run(bench: Bench) -> list[Row]:
     """Every proxy in turn, under each load."""
-    measured = Measured(bench, start(bench), _CASES, tls=False)
+    measured = Measured(bench, start(bench), _CASES)
     beside = [
         measured.per_cpu_s(case, other)
         for case in _CASES
