@@ -6,6 +6,7 @@ A worker that does not read is sent nothing more until it does, and then the new
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import socket
 import struct
@@ -33,6 +34,7 @@ MOST_WORKERS = 128
 """Connections at once; in an upgrade there are two for each worker."""
 MOST_REPORT_BYTES = 4 << 20
 _BACKLOG = 128
+_TEMPORARY = "policy.new"
 
 
 class Publisher:
@@ -73,7 +75,10 @@ class Publisher:
 
     def bind(self) -> None:
         """Take the place of an agent before us, so that its workers find us from now on. Raises `OSError`."""
-        temporary = f"{self._path}.{os.getpid()}"
+        # Not longer than the path itself, which may be as long as a socket's can be.
+        temporary = os.path.join(os.path.dirname(self._path), _TEMPORARY)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
         try:
             sock.bind(temporary)

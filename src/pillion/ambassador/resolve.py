@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 MOST_ENDPOINTS = 1000
 """Of one upstream; those beyond it are left out, and the reason says so."""
 
+_NOT_YET = "not looked up yet"
 _USABLE = ("passing", "warning")
 
 
@@ -116,15 +117,17 @@ def host_names(instances: Iterable[Instance]) -> set[str]:
 def endpoints_of(
     name: str, upstream: Upstream, sources: Sources, before: UpstreamEndpoints | None
 ) -> UpstreamEndpoints:
-    """The endpoints of `upstream` as things are known; those of `before` where nothing is known yet."""
+    """The endpoints of `upstream` as things are known; where nothing is known yet, what was said `before`."""
     if upstream.service is not None:
         tls = upstream.tls is not None
         found, reason = _of_service(upstream.service, sources, tls=tls)
     else:
         found, reason = _of_targets(_targets(upstream), sources)
     if found is None:
+        if before is not None and not reason:
+            return before  # nobody has said anything else yet
         kept = () if before is None else before.endpoints
-        return UpstreamEndpoints(name, kept, known=False, reason=reason)
+        return UpstreamEndpoints(name, kept, known=False, reason=reason or _NOT_YET)
     unique = list({one.key: one for one in found}.values())
     if len(unique) > MOST_ENDPOINTS:
         reason = f"{len(unique)} endpoints: only the first {MOST_ENDPOINTS} are used"
@@ -155,7 +158,7 @@ def _of_service(
 ) -> tuple[list[EndpointSpec] | None, str]:
     instances = sources.instances(service)
     if instances is None:
-        return None, "the registry has not been read yet"
+        return None, ""
     found, reason = [], ""
     for one in sorted(instances, key=lambda one: one.id):
         # Without a port it listens nowhere; with weight 0 it is drained.
@@ -207,5 +210,5 @@ def _of_targets(targets: list[Target], sources: Sources) -> tuple[list[EndpointS
             for address in addresses
         ]
     if unknown and not found:
-        return None, reason or "its name is being looked up"
+        return None, reason
     return found, reason

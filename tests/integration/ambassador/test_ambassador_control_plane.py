@@ -263,11 +263,8 @@ def test_an_agent_that_does_not_know_yet_takes_nothing_away(tmp_path: Path) -> N
             world.registry = None
             world.addresses.clear()
             new = world.plane()
-            await until("the next agent", lambda: new.publisher.workers and new.published)
-            await until(
-                "it is told that nothing is known",
-                lambda: not worker.snapshots[-1].endpoints("orders").known,
-            )
+            await until("its look-up has failed", lambda: world.of("unresolved"))
+            await until("that is told", lambda: worker.snapshots[-1].endpoints("api").reason)
             after = worker.snapshots[-1]
             assert after.revision > before.revision
             for name in ("orders", "api", "stock"):

@@ -68,8 +68,9 @@ def test_what_listens_nowhere_or_is_drained_gets_nothing() -> None:
 
 def test_a_registry_that_was_not_read_yet_keeps_the_last_endpoints() -> None:
     found = endpoints_of("u", upstream('service = "orders"'), sources(None), BEFORE)
-    assert (found.endpoints, found.known) == (BEFORE.endpoints, False)
-    assert "not been read" in found.reason
+    assert found is BEFORE
+    first = endpoints_of("u", upstream('service = "orders"'), sources(None), None)
+    assert (first.endpoints, first.known, first.reason) == ((), False, "not looked up yet")
 
 
 def test_a_registered_name_is_looked_up() -> None:
@@ -113,9 +114,12 @@ def test_a_name_that_was_never_found_leaves_the_others_usable() -> None:
 
 
 def test_when_no_name_was_ever_found_the_last_endpoints_stay() -> None:
-    found = endpoints_of("u", upstream('dns = "api.internal:3000"'), sources(), BEFORE)
+    wanted = upstream('dns = "api.internal:3000"')
+    assert endpoints_of("u", wanted, sources(), BEFORE) is BEFORE
+    names = {"api.internal": Answer(None, "cannot resolve api.internal: timed out")}
+    found = endpoints_of("u", wanted, sources(names=names), BEFORE)
     assert (found.endpoints, found.known) == (BEFORE.endpoints, False)
-    assert found.reason
+    assert found.reason == "cannot resolve api.internal: timed out"
 
 
 def test_the_last_good_answer_stays_and_the_failure_is_told() -> None:
