@@ -131,9 +131,10 @@ class Router:
         """`upstreams` are the names that a route may send to. `listener` leaves out the routes of
         other ways in. Raise ValueError, beginning with "cannot", for a route that cannot be followed.
         """
-        compiled = [CompiledRoute(spec, at, upstreams) for at, spec in enumerate(routes, 1)]
         self.routes = tuple(
-            route for route in compiled if listener is None or listener in route.spec.ways_in
+            CompiledRoute(spec, at, upstreams)
+            for at, spec in enumerate(routes, 1)
+            if listener is None or listener in spec.ways_in
         )
         # A first route that takes everything is all there is.
         self._always: RouteMatch | None = None
