@@ -12,7 +12,6 @@ from .answers import OwnAnswer
 from .connector import ConnectFailed
 from .dial import dial
 from .endpoints import EndpointGroup
-from .exchange import TUNNEL
 from .live import Lasting, LiveUpstream
 from .snapshot import EndpointSpec
 from .tunnel import Held
@@ -63,7 +62,7 @@ class Tunneller:
 
     def open(self, exchange: Exchange) -> None:
         """Connect for a CONNECT; the exchange becomes a tunnel, or is answered why not."""
-        exchange.state = TUNNEL
+        exchange.opens_tunnel()
         self._hub.tasks.start("connect tunnel", self._open(exchange), may_end=True)
 
     async def _open(self, exchange: Exchange) -> None:
@@ -93,7 +92,10 @@ class Tunneller:
                 )
             except ConnectFailed as error:
                 endpoint.failures += 1
-                endpoint.breaker.end(token, not upstream.is_fault("connect", 0), monotonic())
+                if upstream.is_fault("connect", 0):
+                    endpoint.breaker.end(token, False, monotonic())
+                else:
+                    endpoint.breaker.cancel(token, monotonic())
                 why = OwnAnswer(error.reason, str(error))
                 continue
             endpoint.breaker.end(token, True, monotonic())

@@ -8,11 +8,16 @@ from .endpoint cimport Endpoint
 from .facts cimport Facts
 from .hub cimport Door, Hub
 from .inward cimport Inward
-from .live cimport LiveRoute, LiveUpstream
+from .live cimport LiveRoute, LiveUpstream, Times
 from .outward cimport Outward
 from .pool cimport Pool
 from .trace cimport Trace
 from .ways cimport Way
+
+cdef int QUEUED, DELAYED, CONNECTING, SENT, ANSWERING, TUNNEL, DONE
+cdef int _WHOLE_BYTES, _MOST_INFORMATIONAL, _LEAST_RETRIED, _MOST_LINES
+cdef double _NEVER, _FRESH_S
+cdef dict _status_lines
 
 cdef class Exchange:
     cdef public bint answered
@@ -56,7 +61,7 @@ cdef class Exchange:
     cdef public int status
     cdef public str target
     cdef public object ticket
-    cdef public object timeouts
+    cdef public Times timeouts
     cdef public object timer
     cdef public long long token
     cdef public double total_at_s

@@ -22,6 +22,7 @@ from pillion.settings.policies import Retry, Timeouts
 from .answers import OwnAnswer, encode
 from .facts import Facts
 from .fields import trailer_fields, upgrade_of
+from .live import Times
 from .retry import Failure, RetryPolicy
 
 if TYPE_CHECKING:
@@ -44,12 +45,13 @@ REPLAY_BYTES = 65536
 _WHOLE_BYTES = 16384  # a write of its own is cheaper than a copy above it
 _MOST_INFORMATIONAL = 16
 _NEVER = 1e18
+_LEAST_RETRIED = 429
 # RFC 9110 section 9.2.2.
 _IDEMPOTENT = frozenset(("GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"))
 _WITH_BODY = frozenset(("POST", "PUT", "PATCH"))
 # A request that must not be repeated does not go out on a connection that its server may be about to close.
 _FRESH_S = 1.0
-_NO_TIMEOUTS = Timeouts()
+_NO_TIMES = Times(Timeouts())
 _NO_RETRY = RetryPolicy(Retry(attempts=0))
 _status_lines: dict[tuple[int, bytes], bytes] = {}
 _MOST_LINES = 256
@@ -127,7 +129,7 @@ class Exchange:
         self.target = ""
         self.route: LiveRoute | None = None
         self.upstream: LiveUpstream | None = None
-        self.timeouts: Timeouts = _NO_TIMEOUTS
+        self.timeouts: Times = _NO_TIMES
         self.retry: RetryPolicy = _NO_RETRY
         self.endpoint: Endpoint | None = None
         self.conn: Outward | None = None
@@ -374,7 +376,7 @@ class Exchange:
         assert upstream is not None
         assert endpoint is not None
         sent = self.sent_any
-        self._verdict(now, upstream.is_fault(kind, status))
+        self._verdict(now, True if upstream.is_fault(kind, status) else None)
         conn, self.conn = self.conn, None
         if conn is not None:
             conn.abort()
@@ -501,7 +503,7 @@ class Exchange:
         now = monotonic()
         upstream = self.upstream
         assert upstream is not None
-        if self.retry.attempts and self.retry.is_failure(status):
+        if status >= _LEAST_RETRIED and self.retry.is_failure(status):
             wait_s = _retry_after(head.headers.get(b"retry-after"))
             if self._retried(status, wait_s, now, conn):
                 return
@@ -692,6 +694,10 @@ class Exchange:
         self.conn = None
         self.become_tunnel(conn.detach(), first_down, first_up)
 
+    def opens_tunnel(self) -> None:
+        """A CONNECT: whoever opens the tunnel moves it on from here."""
+        self.state = TUNNEL
+
     def become_tunnel(
         self, transport: "asyncio.Transport | None", first_down: bytes, first_up: bytes
     ) -> None:
@@ -775,7 +781,7 @@ class Exchange:
         waits_for_client = (
             not self.complete and not self.client.body_held and reason == "idle-timeout"
         )
-        self._drop(now, None if waits_for_client else fault)
+        self._drop(now, True if fault and not waits_for_client else None)
         if self.begun:
             self._truncate(reason)
         elif waits_for_client:

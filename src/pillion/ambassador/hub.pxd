@@ -13,6 +13,9 @@ from .request_log cimport RequestLog
 from .trace cimport Trace
 from .wall cimport WallClock
 
+cdef double _NEVER, _LEAST_SWEEP_S
+cdef int _SWEPT_IN_A_ROW
+
 cdef class Door:
     cdef public str name
     cdef public object way

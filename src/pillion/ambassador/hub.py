@@ -16,7 +16,6 @@ from pillion.http.codec import Limits
 from .connector import ConnectFailed, Connector
 from .dial import dial
 from .fault import decide
-from .inward import IDLE, LINGER, TUNNEL
 from .outward import Outward
 from .trace import begin
 from .tunnel import Relay, RelayEnd, Tunnels
@@ -195,8 +194,8 @@ class Hub:
     ) -> None:
         """Join the client's connection with another; the exchange is told when it is over."""
         client = exchange.client
-        mine, client.transport = client.transport, None
-        client.state = TUNNEL
+        finished = client.eof
+        mine = client.detach()
         self._connections.pop(client, None)
 
         def ended(end: RelayEnd) -> None:
@@ -216,6 +215,7 @@ class Hub:
             transport,
             first_a=first_up,
             first_b=first_down,
+            finished_a=finished,
             idle_s=exchange.timeouts.idle_s,
             ended=ended,
             tunnels=self.tunnels,
@@ -363,7 +363,7 @@ class Hub:
         """End what is left; return how many of them were busy."""
         cut = 0
         for client in list(self._connections):
-            if client.state in (IDLE, LINGER):
+            if client.resting:
                 client.close()
             else:
                 cut += 1

@@ -7,6 +7,9 @@ from pillion.http.codec.requests cimport RequestParser
 from .exchange cimport Exchange
 from .hub cimport Door, Hub
 
+cdef int FRESH, IDLE, HEAD, QUEUED, BUSY, LINGER, TUNNEL, GONE
+cdef int _LINGER_BYTES, _BUFFER_BYTES, _TURNS
+
 cdef class Inward:
     cdef public bint body_held
     cdef public Door door

@@ -302,7 +302,18 @@ class Inward:
         if self.transport is not None:
             self.transport.abort()
 
+    def detach(self) -> asyncio.Transport | None:
+        """Give the transport away: what follows on it is no HTTP, and not ours."""
+        transport, self.transport = self.transport, None
+        self.state = TUNNEL
+        return transport
+
     # What the hub asks of us.
+
+    @property
+    def resting(self) -> bool:
+        """Whether nothing is under way, or nothing any more."""
+        return self.state == IDLE or self.state == LINGER
 
     @property
     def idle(self) -> bool:

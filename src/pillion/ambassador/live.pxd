@@ -8,6 +8,14 @@ from .endpoint cimport Endpoint
 from .endpoints cimport EndpointGroup
 from .pool cimport Pool
 
+cdef int _LEAST_FAULT
+
+cdef class Times:
+    cdef readonly double connect_s
+    cdef readonly double try_s
+    cdef readonly double idle_s
+    cdef readonly double total_s
+
 cdef class LimitState:
     cdef tuple _numbers
     cdef public object bucket
@@ -46,7 +54,7 @@ cdef class LiveUpstream:
     cdef public object retry
     cdef public str server_name
     cdef public object settings
-    cdef public object timeouts
+    cdef public Times timeouts
     cdef public object tls
     cdef public str why_empty
 
@@ -56,7 +64,7 @@ cdef class LiveUpstream:
 
 cdef class Followed:
     cdef public object retry
-    cdef public object timeouts
+    cdef public Times timeouts
     cdef public LiveUpstream upstream
 
 cdef class LiveRoute:

@@ -28,6 +28,21 @@ if TYPE_CHECKING:
     from .tls import TlsClient
 
 
+_LEAST_FAULT = 429
+
+
+class Times:
+    """The settings' `timeout` where it is read for every request; seconds, 0.0: no bound."""
+
+    __slots__ = ("connect_s", "idle_s", "total_s", "try_s")
+
+    def __init__(self, settings: "Timeouts") -> None:
+        self.connect_s = settings.connect_s
+        self.try_s = settings.try_s
+        self.idle_s = settings.idle_s
+        self.total_s = settings.total_s
+
+
 class LimitState:
     """Buckets of one `limit` or of a route's rates, kept from snapshot to snapshot while their numbers stay the same."""
 
@@ -129,7 +144,7 @@ class LiveUpstream:
         self.budget = lasting.budget
         self.gate = lasting.gate if settings.limit.concurrency else None
         self.limit = lasting.limit
-        self.timeouts: Timeouts = settings.timeout
+        self.timeouts = Times(settings.timeout)
         self.retry = RetryPolicy(settings.retry)
         self.faults = Conditions(settings.breaker.on)
         self.fault: Fault | None = settings.fault
@@ -156,6 +171,8 @@ class LiveUpstream:
 
     def is_fault(self, kind: str, status: int) -> bool:
         """Whether this outcome is the endpoint's failure, for its breaker."""
+        if 0 < status < _LEAST_FAULT:
+            return False
         return self.faults.matches(kind, status)
 
     def host_for(self, endpoint: "Endpoint") -> bytes:
@@ -173,7 +190,7 @@ class Followed:
 
     __slots__ = ("retry", "timeouts", "upstream")
 
-    def __init__(self, upstream: LiveUpstream, timeouts: "Timeouts", retry: RetryPolicy) -> None:
+    def __init__(self, upstream: LiveUpstream, timeouts: Times, retry: RetryPolicy) -> None:
         self.upstream = upstream
         self.timeouts = timeouts
         self.retry = retry
@@ -200,7 +217,7 @@ class LiveRoute:
             upstream = upstreams[name]
             timeouts, retry = upstream.timeouts, upstream.retry
             if spec.timeout is not None:
-                timeouts = spec.timeout.over(upstream.settings.timeout)
+                timeouts = Times(spec.timeout.over(upstream.settings.timeout))
             if spec.retry is not None:
                 retry = RetryPolicy(spec.retry.over(upstream.settings.retry))
             self.to[name] = Followed(upstream, timeouts, retry)
