@@ -10,7 +10,7 @@ from bench import envoy, haproxy, loading, nginx
 from bench.ambassador import NAME, Ambassador
 from bench.figure import Row, Unavailable
 from bench.peers import ENVOY, HAPROXY, NGINX
-from bench.proc import two_cores
+from bench.proc import activity, two_cores
 from bench.proxy import Proxy, start_upstream, target
 from bench.report import number
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 PEERS = (ENVOY, HAPROXY, NGINX)
 DIRECT = "direct"
+_WORKER = f"{NAME}, its worker alone"
 _UNITS = ((1 << 20, "MB"), (1 << 10, "KB"))
 
 
@@ -87,6 +88,7 @@ class Measured:
         self._world = world
         self._tls = tls
         self._seconds = bench.seconds(2, 0.3)
+        self._alone_us: dict[Case, list[float]] = {case: [] for case in cases}
         self.cases = cases
         self.names = [proxy.name for proxy in world.proxies]
         self.of = {(name, case): Samples() for name in [DIRECT, *self.names] for case in cases}
@@ -140,6 +142,8 @@ class Measured:
             )
             for name in self.names
         ]
+        note = "without the scribe and the agent"
+        rows.append(Row(f"CPU: {case}", _WORKER, "µs a request", self._alone_us[case], note=note))
         if case.connections == 1:
             rows += [
                 Row(f"added {label}: {case}", name, "µs", self._added(name, case, which))
@@ -167,9 +171,15 @@ class Measured:
             _keep(self.of[DIRECT, case], direct, 0.0)
             first = turn % len(proxies)
             for proxy in proxies[first:] + proxies[:first]:
-                before_s = proxy.cpu_s()
+                before_s, worker = proxy.cpu_s(), self._worker_s()
                 got = self._ask(self._port(proxy), case, tls=self._tls)
                 _keep(self.of[proxy.name, case], got, proxy.cpu_s() - before_s)
+                if proxy.name == NAME:
+                    alone_s = self._worker_s() - worker
+                    self._alone_us[case].append(alone_s / got.requests * 1e6)
+
+    def _worker_s(self) -> float:
+        return activity(self._world.ambassador.pid).cpu_ns / 1e9
 
     def _port(self, proxy: Proxy) -> int:
         return proxy.tls if self._tls else proxy.plain
