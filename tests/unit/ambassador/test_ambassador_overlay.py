@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pillion.ambassador.overlay import overlaid
+from pillion.ambassador.overlay import PREFIX, overlaid
 from pillion.ambassador.policy import Policy
+from pillion.processes import agent_ambassador
 from pillion.settings import SettingsError, parse
 
 if TYPE_CHECKING:
@@ -168,3 +169,7 @@ def test_whatever_is_written_there_it_holds_or_is_refused(values: dict[str, obje
         "orders": "127.0.0.1:0", "orders-next": "127.0.0.1:0",
     }  # fmt: skip
     assert found.ambassador.proxy == SETTINGS.ambassador.proxy
+
+
+def test_the_agent_listens_for_the_keys_that_are_policy() -> None:
+    assert agent_ambassador.PREFIX == PREFIX
