@@ -114,12 +114,12 @@ class EndpointGroup:
                 gone.append(endpoint)
         self._by_key = after
         self.endpoints = tuple(after.values())
-        self._most = max(1, int(settings.breaker.share * len(after) + _ROUNDING))
-        self._ejected = sum(not endpoint.breaker.closed for endpoint in self.endpoints)
-        self._arrange(now)
         if not same_breaker:
             for endpoint in self.endpoints:
                 endpoint.breaker.configure(settings.breaker, now)
+        self._most = max(1, int(settings.breaker.share * len(after) + _ROUNDING))
+        self._ejected = sum(not endpoint.breaker.closed for endpoint in self.endpoints)
+        self._arrange(now)
         return gone
 
     def pick(self, now: float, hash_key: int | None, tried: "list[Endpoint]") -> "Endpoint | None":

@@ -188,8 +188,8 @@ class Tier:
         return second if second.active < first.active else first
 
     def retry_after(self, now: float) -> float:
-        """In how many seconds somebody may be admitted again; infinite: nobody will by time alone."""
-        if self._ready or self._trying:
+        """In how many seconds somebody may be admitted again, after `pick` found nobody; infinite: nobody will by time alone."""
+        if self._ready or self._trial([], now) is not None:
             return 0.0
         due = self._due
         while due and due[0][2].due_s != due[0][0]:
@@ -203,7 +203,10 @@ class Tier:
 
     def _look_at(self, endpoint: "Endpoint", due_s: float) -> None:
         """Look at it again at `due_s`. One entry of each endpoint is in force; an older one is passed over."""
-        if due_s == _NEVER or (endpoint.due_s and endpoint.due_s <= due_s):
+        if due_s == _NEVER:
+            endpoint.due_s = 0.0  # opened by hand: what was due is no more
+            return
+        if endpoint.due_s and endpoint.due_s <= due_s:
             return
         endpoint.due_s = due_s
         heappush(self._due, (due_s, endpoint.number, endpoint))

@@ -305,6 +305,16 @@ def test_trials_that_nothing_is_heard_of_make_room_for_others() -> None:
     assert circuit.calls("g") == "closed"
 
 
+def test_a_trial_has_the_open_time_from_its_own_beginning() -> None:
+    circuit = Circuit().half_opened()
+    circuit.now += 8.0
+    token = circuit.breaker.begin(circuit.now)
+    circuit.now += 9.0
+    assert not circuit.admits()
+    circuit.breaker.end(token, True, circuit.now)
+    assert circuit.breaker.state == "closed"
+
+
 def test_each_failed_trial_doubles_the_open_time_up_to_the_longest() -> None:
     circuit = Circuit().opened()
     for open_s in (10.0, 20.0, 35.0, 35.0):

@@ -284,6 +284,7 @@ def test_trials_that_nothing_is_heard_of() -> None:
     endpoint = world.pick()
     assert endpoint is not None
     endpoint.breaker.begin(world.now)
+    assert world.group.retry_after(world.now) == 1.0
     assert world.pick() is None
     assert world.group.retry_after(world.now) == 1.0
     world.now += 10.0
@@ -331,6 +332,24 @@ def test_one_that_comes_back_makes_room_for_another() -> None:
     world.at("a").breaker.end(world.at("a").breaker.begin(world.now), True, world.now)
     world.fail("b")
     assert world.heard[-1] == "b: closed -> open"
+
+
+def test_those_that_are_out_count_after_a_snapshot_too() -> None:
+    world = World(*ABC, breaker=BREAKER.replace(share=0.0))
+    world.fail("a")
+    world.update(*ABC, spec("d"))
+    world.fail("b", "d")
+    assert world.heard == ["a: closed -> open"]
+
+
+def test_a_shorter_open_time_holds_for_those_that_are_out() -> None:
+    world = World(spec("a"), spec("b"))
+    world.fail("a", "b")
+    world.update(spec("a"), spec("b"), breaker=BREAKER.replace(open_s=1.0, open_max_s=2.0))
+    assert world.group.retry_after(world.now) == 2.0
+    assert world.pick() is None
+    world.now += 2.0
+    assert world.pick() is not None
 
 
 def test_one_that_goes_makes_room_for_another() -> None:
