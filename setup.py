@@ -5,6 +5,37 @@ import os
 from setuptools import Extension, setup
 
 COMPILED: list[str] = [
+    "src/pillion/ambassador/balance.py",
+    "src/pillion/ambassador/breaker.py",
+    "src/pillion/ambassador/budget.py",
+    "src/pillion/ambassador/concurrency.py",
+    "src/pillion/ambassador/endpoint.py",
+    "src/pillion/ambassador/endpoints.py",
+    "src/pillion/ambassador/exchange.py",
+    "src/pillion/ambassador/facts.py",
+    "src/pillion/ambassador/field_rules.py",
+    "src/pillion/ambassador/fields.py",
+    "src/pillion/ambassador/forwarded.py",
+    "src/pillion/ambassador/hub.py",
+    "src/pillion/ambassador/inward.py",
+    "src/pillion/ambassador/live.py",
+    "src/pillion/ambassador/metrics.py",
+    "src/pillion/ambassador/outlet.py",
+    "src/pillion/ambassador/outward.py",
+    "src/pillion/ambassador/pool.py",
+    "src/pillion/ambassador/rate.py",
+    "src/pillion/ambassador/record_text.py",
+    "src/pillion/ambassador/redaction.py",
+    "src/pillion/ambassador/request_log.py",
+    "src/pillion/ambassador/rewrite.py",
+    "src/pillion/ambassador/route_match.py",
+    "src/pillion/ambassador/router.py",
+    "src/pillion/ambassador/spans.py",
+    "src/pillion/ambassador/tier.py",
+    "src/pillion/ambassador/trace.py",
+    "src/pillion/ambassador/wall.py",
+    "src/pillion/ambassador/ways.py",
+    "src/pillion/ambassador/window.py",
     "src/pillion/http/codec/encode.py",
     "src/pillion/http/codec/events.py",
     "src/pillion/http/codec/framing.py",
@@ -40,11 +71,20 @@ def _extensions() -> list[Extension]:
         )
         for path in COMPILED
     ]
-    built = cythonize(modules, build_dir="build", compiler_directives={"language_level": "3"})
+    # What one .pxd says of another's classes is compiled in: either all of a package is compiled, or none of it.
+    built = cythonize(
+        modules,
+        build_dir="build",
+        nthreads=os.cpu_count() or 1,
+        compiler_directives={"language_level": "3"},
+    )
     for module in built:
         # Said here, since cythonize forgets it: what does not compile is left out, and its source interpreted.
         module.optional = True
     return built
 
 
-setup(ext_modules=_extensions())
+setup(
+    ext_modules=_extensions(),
+    options={"build_ext": {"parallel": os.cpu_count() or 1}},
+)

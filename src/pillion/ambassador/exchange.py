@@ -244,18 +244,19 @@ class Exchange:
         else:
             self._try(monotonic())
 
-    def _hashed(self, kind: str, name: bytes) -> int:
+    def _hashed(self, kind: str, name: bytes) -> "int | None":
         if kind == "address":
             return crc32(self.client.peer.address.encode())
         headers = self.head.headers
         if kind == "header":
-            return crc32(headers.get(name) or b"")
+            value = headers.get(name)
+            return None if value is None else crc32(value)
         for one in headers.get_all(b"cookie"):
             for pair in one.split(b";"):
                 key, _, value = pair.strip().partition(b"=")
                 if key == name:
                     return crc32(value)
-        return 0
+        return None
 
     # Tries.
 
@@ -358,6 +359,8 @@ class Exchange:
             data += self._last_chunk()
         conn.write(data)
         if not self.complete:
+            # A try is measured from the whole request on: until then the client's pace is no fault of the endpoint.
+            self.try_at_s = _NEVER
             if conn.write_paused:
                 self.client.hold_body()
             else:
@@ -458,6 +461,9 @@ class Exchange:
     def body_end(self, end: "End") -> None:
         """The request is complete."""
         self.complete = True
+        if self.state == SENT and self.timeouts.try_s:
+            self.try_at_s = monotonic() + self.timeouts.try_s
+            self._arm()
         if self.head.length != CHUNKED:
             return
         if len(end.trailers):
@@ -781,7 +787,8 @@ class Exchange:
         waits_for_client = (
             not self.complete and not self.client.body_held and reason == "idle-timeout"
         )
-        self._drop(now, True if fault and not waits_for_client else None)
+        pending = not self.complete and not self.client.body_held
+        self._drop(now, True if fault and not pending else None)
         if self.begun:
             self._truncate(reason)
         elif waits_for_client:

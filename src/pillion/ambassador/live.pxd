@@ -7,6 +7,7 @@ from .concurrency cimport Gate
 from .endpoint cimport Endpoint
 from .endpoints cimport EndpointGroup
 from .pool cimport Pool
+from .router cimport CompiledRoute
 
 cdef int _LEAST_FAULT
 
@@ -68,7 +69,7 @@ cdef class Followed:
     cdef public LiveUpstream upstream
 
 cdef class LiveRoute:
-    cdef public object compiled
+    cdef public CompiledRoute compiled
     cdef public object fault
     cdef public LimitState limit
     cdef public str name

@@ -6,8 +6,10 @@ from pillion.http.codec.events cimport RequestHead, ResponseHead
 from pillion.http.paths cimport normalise, split_target
 
 from .exchange cimport Exchange
+from .fields cimport max_forwards, request_block, response_block
 from .live cimport Followed, LimitState, LiveRoute, LiveUpstream
 from .outward cimport Outward
+from .router cimport CompiledRoute, RouteMatch, Router
 from .trace cimport Trace
 
 cdef class Way:
@@ -24,14 +26,14 @@ cdef class Way:
     cdef public object live_routes
     cdef public object named
     cdef public bint normalise
-    cdef public object router
+    cdef public Router router
     cdef public object tunneller
     cdef public int underscores
 
-    @cython.locals(head=RequestHead, authority=str, path=str, query=str, upstream=LiveUpstream, followed=Followed, route=LiveRoute)
+    @cython.locals(head=RequestHead, authority=str, path=str, query=str, upstream=LiveUpstream, followed=Followed, route=LiveRoute, match=RouteMatch, compiled=CompiledRoute)
     cpdef object resolve(self, Exchange exchange, double now)
     cdef object _limited(self, LimitState limit, Exchange exchange, double now, str what)
-    @cython.locals(head=RequestHead, upstream=LiveUpstream, trace=Trace, route=LiveRoute, host=bytes, block=bytes, line=bytes)
+    @cython.locals(head=RequestHead, upstream=LiveUpstream, trace=Trace, route=LiveRoute, compiled=CompiledRoute, host=bytes, block=bytes, line=bytes)
     cpdef bytes request_head(self, Exchange exchange, Outward conn)
-    @cython.locals(route=LiveRoute)
+    @cython.locals(route=LiveRoute, compiled=CompiledRoute)
     cpdef bytes answer_fields(self, Exchange exchange, ResponseHead head)

@@ -140,6 +140,8 @@ class Way:
             exchange.timeouts = upstream.timeouts
             exchange.retry = upstream.retry
             exchange.target = f"{path}?{query}" if query else path
+            if head.method == "OPTIONS" and path == "/" and _names_all(head.target):
+                exchange.target = "*"
         else:
             compiled = match.route
             route = self.live_routes[compiled.name]
@@ -304,3 +306,8 @@ def max_forwards_over(exchange: "Exchange") -> bool:
         return max_forwards(exchange.head) == 0
     except CodecError:
         return False  # refused where the fields are read
+
+
+def _names_all(target: str) -> bool:
+    """Whether an OPTIONS is for the whole server: an absolute target without a path (RFC 9112 section 3.2.4)."""
+    return target == "*" or ("://" in target and target.count("/") == 2 and "?" not in target)

@@ -31,7 +31,7 @@ class PoolSettings(Record):
     idle_connections: int = setting(
         Whole(0, 1_000_000),
         "Idle connections to one endpoint that are kept.",
-        default=64,
+        default=256,
         also=("max_idle", "keepalive_connections", "pool_max_conn"),
     )
     requests: int = setting(
