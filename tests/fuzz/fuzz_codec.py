@@ -24,7 +24,7 @@ from fuzz_mutations import mutate
 from fuzz_oracles import Codec, Prelude
 from fuzz_worlds import load_worlds
 
-MOST_BYTES = 700
+MOST_BYTES = 1400
 STUCK_S = 10
 """No input takes longer to read; one that does is a finding."""
 

@@ -14,7 +14,8 @@ from typing import Any
 SMALL = {"target_bytes": 64, "header_bytes": 192, "header_count": 6, "body_bytes": 64}
 SMALL |= {"extension_bytes": 16, "trailer_bytes": 32}
 WIDE = {"target_bytes": 1 << 16, "header_bytes": 1 << 20, "header_count": 1 << 12}
-START_LINE_BYTES = 1024 + 16  # what an unfinished head may take beside target and header fields
+START_LINE_BYTES = 64 + 8  # what an unfinished request may take beside target and header fields
+STATUS_LINE_BYTES = 1024 + 8  # and an answer
 
 _ONE_CONNECTION = frozenset(
     b"""
@@ -82,7 +83,9 @@ class Way:
         limits = self.limits if limits is None else limits
         parser = self.parser(codec, limits)
         bound = codec.Limits(**limits)
-        most = bound.target_bytes + bound.header_bytes + START_LINE_BYTES
+        most = bound.header_bytes + STATUS_LINE_BYTES
+        if not self.answers:
+            most = bound.header_bytes + bound.target_bytes + START_LINE_BYTES
         reading = Reading()
         tunnel = False
         try:
@@ -110,6 +113,7 @@ class Way:
             assert reason.startswith("cannot "), reason
             assert 400 <= status < 600, status
             assert not parser.buffered, "a connection that has failed holds on to bytes"
+        _check_limits(reading, bound)
         return reading
 
     def _go_on(self, parser: Any, reading: Reading) -> bool:
@@ -143,6 +147,21 @@ def _note(codec: ModuleType, reading: Reading, event: Any) -> None:
         names = sorted(name for name in type(event).__slots__ if name != "headers")
         said = {name: getattr(event, name) for name in names}
         events.append(("head", tuple(event.headers.items), said))
+
+
+def _check_limits(reading: Reading, limits: Any) -> None:
+    """Hold what came out to the limits, by its least size on the wire."""
+    for event in reading.events:
+        if isinstance(event, bytes):
+            assert len(event) <= limits.body_bytes, f"a body of {len(event)} bytes"
+            continue
+        fields = event[1]
+        most = limits.trailer_bytes if event[0] == "end" else limits.header_bytes
+        size = sum(len(name) + len(value) + 3 for name, value in fields)
+        assert size <= most, f"{size} bytes of fields"
+        assert len(fields) <= limits.header_count, f"{len(fields)} fields"
+    for head in reading.heads:
+        assert len(getattr(head, "target", "")) <= limits.target_bytes, f"target {head.target}"
 
 
 def _pieces(data: bytes, cuts: int) -> list[bytes]:

@@ -39,6 +39,16 @@ def requests() -> Iterator[bytes]:
     yield b"\0\0CONNECT a:443 HTTP/1.1\r\nHost: a:443\r\n\r\n\x16\x03\x01"
     yield b"\0\0OPTIONS * HTTP/1.1\r\nHost: [::1]\r\nMax-Forwards: 3\r\n\r\n"
     yield b"\0\0GET /" + b"a" * 300 + b" HTTP/1.1\r\nHost: a\r\nX: " + b"b" * 300 + b"\r\n\r\n"
+    # Close to every limit of the small ones.
+    for count in (5, 6, 7):
+        yield b"\x40\0GET / HTTP/1.1\r\nHost: a\r\n" + b"X: 1\r\n" * (count - 1) + b"\r\n"
+        line = b"X: " + b"b" * (170 + 3 * count)
+        yield b"\x40\0GET / HTTP/1.1\r\nHost: a\r\n" + line + b"\r\n\r\n"
+        yield b"\x40\0GET /" + b"a" * (57 + count) + b" HTTP/1.1\r\nHost: a\r\n\r\n"
+        body = b"Content-Length: %d\r\n\r\n" % (58 + count) + b"c" * 70
+        yield b"\x40\1" + test_http_requests.POST + body
+    yield b"\xc0\0GET /" + b"a" * 350
+    yield b"\xc0\0GET / HTTP/1.1\r\nHost: a\r\nX: " + b"b" * 350
     for second in (b"5;aaaaaaaa\r\nhello\r\n", b"f;b\r\n0123456789abcde\r\n"):
         yield b"\xc0\1" + test_http_smuggling.CHUNKED + second * 3 + b"0\r\n\r\n"
         yield b"\xc0\1" + test_http_smuggling.CHUNKED + second + b"0\r\nT: " + b"t" * 40
@@ -71,6 +81,7 @@ def answers() -> Iterator[bytes]:
     yield b"\0\4HTTP/1.1 101 S\r\n" + _UPGRADE + b"\r\nraw\0bytes"
     yield b"\0\2HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nraw\0bytes"
     yield b"\0\0HTTP/1.1 200 OK\r\nX: " + b"b" * 400 + b"\r\n\r\n"
+    yield b"\xc0\0HTTP/1.1 200 OK\r\nX: " + b"b" * 1300
     for refused in _marked(test_http_responses.test_what_is_refused):
         yield b"\0\0" + refused
     for refused in _marked(test_http_responses.test_truncation_is_an_error):
