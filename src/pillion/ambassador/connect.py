@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import math
 from collections import OrderedDict
 from time import monotonic
 from typing import TYPE_CHECKING
@@ -13,11 +15,11 @@ from .connector import ConnectFailed
 from .dial import dial
 from .endpoints import EndpointGroup
 from .live import Lasting, LiveUpstream
+from .retry import Failure
 from .snapshot import EndpointSpec
 from .tunnel import Held
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Callable
 
     from .endpoint import Endpoint
@@ -68,17 +70,18 @@ class Tunneller:
     async def _open(self, exchange: Exchange) -> None:
         upstream = exchange.upstream
         assert upstream is not None
-        why: OwnAnswer | None = None
-        tried: list[Endpoint] = []
-        for _ in range(1 + upstream.retry.attempts):
+        tried = exchange.tried
+        upstream.lasting.requests += 1
+        upstream.budget.request(monotonic())
+        while True:
             now = monotonic()
             endpoint = upstream.group.pick(now, None, tried)
             if endpoint is None:
-                why = why or _nowhere(upstream, now)
+                why = _nowhere(upstream, now)
                 break
             tried.append(endpoint)
             exchange.attempts += 1
-            exchange.tried = tried
+            endpoint.requests += 1
             token = endpoint.breaker.begin(now)
             try:
                 transport, held = await dial(
@@ -91,23 +94,49 @@ class Tunneller:
                     proxy_header=exchange.way.proxy_header(exchange),
                 )
             except ConnectFailed as error:
-                endpoint.failures += 1
-                if upstream.is_fault("connect", 0):
-                    endpoint.breaker.end(token, False, monotonic())
-                else:
-                    endpoint.breaker.cancel(token, monotonic())
                 why = OwnAnswer(error.reason, str(error))
-                continue
-            endpoint.breaker.end(token, True, monotonic())
-            exchange.connect_s = monotonic() - now
-            self._join(exchange, transport, held)
-            return
-        if why is None or exchange.client.transport is None:
+                if not await self._again(exchange, upstream, endpoint, token):
+                    break
+            else:
+                endpoint.breaker.end(token, True, monotonic())
+                exchange.connect_s = monotonic() - now
+                self._join(exchange, endpoint, transport, held)
+                return
+        if exchange.client.transport is None:
             exchange.tunnel_failed()
         else:
             exchange.answer_own(why)
 
-    def _join(self, exchange: Exchange, transport: asyncio.Transport, held: Held) -> None:
+    async def _again(
+        self, exchange: Exchange, upstream: LiveUpstream, endpoint: Endpoint, token: int
+    ) -> bool:
+        """After a connect that failed: whether to try another, once its time has come."""
+        now = monotonic()
+        endpoint.failures += 1
+        if upstream.is_fault("connect", 0):
+            endpoint.breaker.end(token, False, now)
+        else:
+            endpoint.breaker.cancel(token, now)
+        total_s = upstream.timeouts.total_s
+        delay_s = exchange.retry.delay(
+            exchange.attempts,
+            Failure("connect", 0, sent=False),
+            idempotent=True,
+            replayable=exchange.client.transport is not None,
+            left_s=exchange.began_s + total_s - now if total_s else math.inf,
+            budget=upstream.budget,
+            random=self._hub.random,
+            now=now,
+        )
+        if delay_s is None:
+            return False
+        upstream.lasting.retries += 1
+        await asyncio.sleep(delay_s)
+        return True
+
+    def _join(
+        self, exchange: Exchange, endpoint: Endpoint, transport: asyncio.Transport, held: Held
+    ) -> None:
         client = exchange.client
         if client.transport is None:
             transport.abort()
@@ -117,7 +146,7 @@ class Tunneller:
         exchange.first_s = monotonic() - exchange.began_s
         client.write(_ESTABLISHED)
         client.parser.tunnel()
-        exchange.become_tunnel(transport, held.first, client.parser.take_rest())
+        exchange.become_tunnel(endpoint, transport, held.first, client.parser.take_rest())
 
     @property
     def tls(self) -> tuple[TlsClient, ...]:

@@ -40,6 +40,7 @@ cdef class Exchange:
     cdef public object hash_key
     cdef public RequestHead head
     cdef public bint head_only
+    cdef public Endpoint held
     cdef public bint reusable
     cdef public str host
     cdef public Hub hub

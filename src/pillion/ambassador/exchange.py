@@ -81,6 +81,7 @@ class Exchange:
         "hash_key",
         "head",
         "head_only",
+        "held",
         "host",
         "hub",
         "informational",
@@ -132,6 +133,8 @@ class Exchange:
         self.timeouts: Times = _NO_TIMES
         self.retry: RetryPolicy = _NO_RETRY
         self.endpoint: Endpoint | None = None
+        self.held: Endpoint | None = None
+        """That of a tunnel."""
         self.conn: Outward | None = None
         self.token = 0
         self.tried: list[Endpoint] = []
@@ -698,17 +701,24 @@ class Exchange:
         client.parser.tunnel()
         first_down, first_up = conn.parser.take_rest(), client.parser.take_rest()
         self.conn = None
-        self.become_tunnel(conn.detach(), first_down, first_up)
+        self.become_tunnel(conn.endpoint, conn.detach(), first_down, first_up)
 
     def opens_tunnel(self) -> None:
         """A CONNECT: whoever opens the tunnel moves it on from here."""
         self.state = TUNNEL
 
     def become_tunnel(
-        self, transport: "asyncio.Transport | None", first_down: bytes, first_up: bytes
+        self,
+        endpoint: "Endpoint",
+        transport: "asyncio.Transport | None",
+        first_down: bytes,
+        first_up: bytes,
     ) -> None:
         """Bytes both ways from now on; `tunnel_ended` is called when it is over."""
         self.state = TUNNEL
+        # A tunnel is in flight for as long as it stands.
+        self.held = endpoint
+        endpoint.active += 1
         self.deadline_s = self.total_at_s = self.try_at_s = _NEVER
         self.hub.tunnel(self, transport, first_down, first_up)
 
@@ -845,6 +855,8 @@ class Exchange:
             return
         self.state = DONE
         self.deadline_s = _NEVER
+        if self.held is not None:
+            self.held.active -= 1
         if self.timer is not None:
             self.timer.cancel()
             self.timer = None

@@ -11,9 +11,10 @@ from random import Random
 from time import monotonic
 from typing import TYPE_CHECKING, cast
 
+from pillion.errors import PillionError
 from pillion.http.codec import Limits
 
-from .connector import ConnectFailed, Connector
+from .connector import CONNECT_FAILED, ConnectFailed, Connector
 from .dial import dial
 from .fault import decide
 from .outward import Outward
@@ -151,11 +152,15 @@ class Hub:
         self, exchange: "Exchange", upstream: "LiveUpstream", endpoint: "Endpoint", pool: "Pool"
     ) -> None:
         """Make a connection for the present try of an exchange."""
-        self.tasks.start(
-            f"connect {endpoint.key}",
-            self._connect(exchange, exchange.attempts, upstream, endpoint, pool),
-            may_end=True,
-        )
+        attempt = exchange.attempts
+        try:
+            self.tasks.start(
+                f"connect {endpoint.key}",
+                self._connect(exchange, attempt, upstream, endpoint, pool),
+                may_end=True,
+            )
+        except PillionError as error:
+            exchange.not_connected(attempt, CONNECT_FAILED, str(error))
 
     async def _connect(
         self,

@@ -166,6 +166,10 @@ class Listener:
             except ConnectionError:
                 continue  # it left while it waited
             except OSError as error:
+                if error.errno == errno.EINVAL:
+                    # The keeper has shut it down, which makes it readable for ever; we are told that it is gone soon.
+                    self.pause()
+                    return
                 self._counters.accept_errors += 1
                 if error.errno in _EXHAUSTED:
                     self._again = self._loop.call_later(EXHAUSTED_S, self._try_again)
