@@ -177,7 +177,11 @@ def test_a_scribe_that_hangs_costs_calls_nothing_and_what_is_dropped_is_counted(
             lambda: instance.component("ambassador")["stats"].get("ambassador_log_dropped_total"),
         )
     assert ask(address, "/afterwards") == HERE
-    wait_for("records go on", lambda: b"/afterwards" in instance.spooled("requests"))
+    wait_for(
+        "records go on",
+        lambda: b"/afterwards" in instance.spooled("requests"),
+        state=lambda: (instance.component("ambassador"), instance.events()[-10:]),
+    )
     # What is on record is whole, whatever was dropped between.
     records = [json.loads(line) for line in instance.spooled("requests").splitlines()]
     assert {record["path"][:3] for record in records} == {"/xx", "/af"}

@@ -211,9 +211,10 @@ def test_raw_tcp_has_one_record_for_each_connection() -> None:
                 assert sock.makefile("rb").read() == b"answer to all"
             record = running.record(upstream="db")
             assert (record["bytes_in"], record["bytes_out"]) == (3, 13)
+            # The reset may be there before the connection is reported as made.
             with (
-                socket.create_connection(("127.0.0.1", running.ports["gone"]), 10) as sock,
                 pytest.raises(ConnectionResetError),
+                socket.create_connection(("127.0.0.1", running.ports["gone"]), 10) as sock,
             ):
                 sock.recv(1)
             assert running.record(upstream="gone")["reason"] == "connect-failed"
