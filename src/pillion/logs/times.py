@@ -240,7 +240,10 @@ class TimeParser:
 
 def from_number(value: float, arrival_ns: int) -> int:
     """Return a number as a time: seconds, milli-, micro- or nanoseconds by its magnitude; 0 when not plausible."""
-    if not 1e8 < value < 1e19:
+    if not 1e8 < value < 9.2e18:
+        return 0
+    # Nanoseconds are 64 bits wide, which end in 2262: what is beyond is no time of ours.
+    if 9.2e9 < value < 1e11 or 9.2e12 < value < 1e14 or 9.2e15 < value < 1e17:
         return 0
     if value < 1e11:
         # Whole and fraction apart: a double holds no nanoseconds of today.

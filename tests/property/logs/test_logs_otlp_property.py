@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import (
     ExportLogsServiceRequest,
@@ -185,6 +185,10 @@ def test_an_answer_of_any_bytes_is_read_or_refused(data: bytes) -> None:
         ).map(b"".join),
     )
 )
+@example(data=b'{"time":9223372036855000}')
+@example(data=b'{"time":9223372037000}')
+@example(data=b'{"time":9223372036854775807}')
+@example(data=b'{"time":99999999999}')
 def test_both_speeds_recognise_the_same_in_anything(data: bytes) -> None:
     from two_speeds import BOTH
 
