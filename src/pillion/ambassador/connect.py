@@ -77,7 +77,7 @@ class Tunneller:
             now = monotonic()
             endpoint = upstream.group.pick(now, None, tried)
             if endpoint is None:
-                why = _nowhere(upstream, now)
+                why = upstream.nowhere(now)
                 break
             tried.append(endpoint)
             exchange.attempts += 1
@@ -91,7 +91,7 @@ class Tunneller:
                     timeout_s=upstream.timeouts.connect_s,
                     tls=None,
                     server_name="",
-                    proxy_header=exchange.way.proxy_header(exchange),
+                    proxy_header=upstream.header_for(exchange.client.peer),
                 )
             except ConnectFailed as error:
                 why = OwnAnswer(error.reason, str(error))
@@ -171,13 +171,3 @@ class Tunneller:
 
 def _nobody(endpoint: Endpoint, old: str, new: str, why: str) -> None:
     """Breakers outside are not told of: their names are the world's."""
-
-
-def _nowhere(upstream: LiveUpstream, now: float) -> OwnAnswer:
-    if not upstream.group.endpoints:
-        return OwnAnswer("no-endpoint", f"cannot reach {upstream.name}: {upstream.why_empty}")
-    return OwnAnswer(
-        "circuit-open",
-        f"cannot call {upstream.name}: the circuit is open after failures of its endpoints",
-        retry_after_s=upstream.group.retry_after(now),
-    )

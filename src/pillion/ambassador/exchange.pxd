@@ -36,10 +36,8 @@ cdef class Exchange:
     cdef public Door door
     cdef public Endpoint endpoint
     cdef public double first_s
-    cdef public long long framing
     cdef public object hash_key
     cdef public RequestHead head
-    cdef public bint head_only
     cdef public Endpoint held
     cdef public bint reusable
     cdef public str host

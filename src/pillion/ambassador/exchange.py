@@ -17,6 +17,7 @@ from zlib import crc32
 
 from pillion.http.codec.encode import encode_fields
 from pillion.http.codec.events import CHUNKED, CodecError
+from pillion.http.methods import IDEMPOTENT
 from pillion.settings.policies import Retry, Timeouts
 
 from .answers import OwnAnswer, encode
@@ -46,8 +47,6 @@ _WHOLE_BYTES = 16384  # a write of its own is cheaper than a copy above it
 _MOST_INFORMATIONAL = 16
 _NEVER = 1e18
 _LEAST_RETRIED = 429
-# RFC 9110 section 9.2.2.
-_IDEMPOTENT = frozenset(("GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"))
 _WITH_BODY = frozenset(("POST", "PUT", "PATCH"))
 # A request that must not be repeated does not go out on a connection that its server may be about to close.
 _FRESH_S = 1.0
@@ -77,10 +76,8 @@ class Exchange:
         "door",
         "endpoint",
         "first_s",
-        "framing",
         "hash_key",
         "head",
-        "head_only",
         "held",
         "host",
         "hub",
@@ -147,14 +144,12 @@ class Exchange:
         self.replayable = True
         self.sent_any = False
         """Whether a byte of this try may have reached the endpoint."""
-        self.framing = 0
         self.out: list[bytes] = []
         self.answered = False
         """Whether there is the head of an answer to pass on."""
         self.begun = False
         """Whether the client has been sent something of it."""
         self.chunked = False
-        self.head_only = False
         self.close_after = False
         self.reusable = False
         """Whether the endpoint takes another request on its connection (RFC 9112 section 9.3)."""
@@ -269,7 +264,7 @@ class Exchange:
         group = upstream.group
         endpoint = group.pick(now, self.hash_key, self.tried)
         if endpoint is None:
-            self._nowhere(now)
+            self.answer_own(upstream.nowhere(now))
             return
         self.attempts += 1
         self.endpoint = endpoint
@@ -283,7 +278,7 @@ class Exchange:
         pool = endpoint.pool
         if pool is None:
             pool = upstream.pool_for(endpoint)
-        careful = self.head.method not in _IDEMPOTENT
+        careful = self.head.method not in IDEMPOTENT
         conn = pool.take(now, _FRESH_S if careful else _NEVER)
         if conn is not None:
             self._send(conn, now)
@@ -298,22 +293,6 @@ class Exchange:
         self._arm()
         self.hub.connect(self, upstream, endpoint, pool)
 
-    def _nowhere(self, now: float) -> None:
-        upstream = self.upstream
-        assert upstream is not None
-        group = upstream.group
-        if not group.endpoints:
-            self._own("no-endpoint", f"cannot reach {upstream.name}: {upstream.why_empty}")
-            return
-        upstream.lasting.rejected += 1
-        self.answer_own(
-            OwnAnswer(
-                "circuit-open",
-                f"cannot call {upstream.name}: the circuit is open after failures of its endpoints",
-                retry_after_s=group.retry_after(now),
-            )
-        )
-
     def connected(self, conn: "Outward", attempt: int) -> None:
         """The hub has connected for our try number `attempt`; when that is over, the connection goes to the pool."""
         now = monotonic()
@@ -327,7 +306,7 @@ class Exchange:
     def not_connected(self, attempt: int, reason: str, detail: str) -> None:
         """The hub could not connect for our try number `attempt`."""
         if self.state == CONNECTING and attempt == self.attempts:
-            self._failed("connect", 0, reason, detail, None)
+            self._failed("connect", reason, detail)
 
     def _send(self, conn: "Outward", now: float) -> None:
         try:
@@ -353,7 +332,6 @@ class Exchange:
             framing = b"content-length: 0\r\n\r\n"
         else:
             framing = b"\r\n"
-        self.framing = length
         data += framing
         if self.kept_body:
             body = b"".join(self.kept_body)
@@ -373,16 +351,13 @@ class Exchange:
     def _last_chunk(self) -> bytes:
         return b"0\r\n%b\r\n" % self.trailer_block
 
-    def _failed(
-        self, kind: str, status: int, reason: str, detail: str, retry_after_s: "float | None"
-    ) -> None:
-        """This try has failed: try again, or say so. `status` is that of an answer that counts as a failure, else 0."""
+    def _failed(self, kind: str, reason: str, detail: str) -> None:
+        """This try has failed before there was an answer, or amid it: try again, or say so."""
         now = monotonic()
-        upstream, endpoint = self.upstream, self.endpoint
+        upstream = self.upstream
         assert upstream is not None
-        assert endpoint is not None
         sent = self.sent_any
-        self._verdict(now, True if upstream.is_fault(kind, status) else None)
+        self._verdict(now, True if upstream.is_fault(kind, 0) else None)
         conn, self.conn = self.conn, None
         if conn is not None:
             conn.abort()
@@ -391,32 +366,42 @@ class Exchange:
             return
         if self.answered:
             self._take_back()
-        idempotent = self.head.method in _IDEMPOTENT
         if self.client.transport is not None:
-            delay_s = self.retry.delay(
-                self.attempts,
-                Failure(kind, status, sent, retry_after_s),
-                idempotent=idempotent,
-                replayable=self.replayable,
-                left_s=self.total_at_s - now,
-                budget=upstream.budget,
-                random=self.hub.random,
-                now=now,
-            )
+            delay_s = self._delay_s(Failure(kind, 0, sent, None), now)
             if delay_s is not None:
-                upstream.lasting.retries += 1
-                if delay_s <= 0.0:
-                    self._try(now)
-                else:
-                    self.state = DELAYED
-                    self.try_at_s = _NEVER
-                    self._arm()
-                    self._later(delay_s, self._try_again)
+                self._try_after(delay_s, now)
                 return
-        if sent and not idempotent and kind != "status":
+        if sent and self.head.method not in IDEMPOTENT:
             # It may have been executed, or not: nobody here can know.
             self.note = "unknown-outcome"
         self._own(reason, detail)
+
+    def _delay_s(self, failure: Failure, now: float) -> "float | None":
+        """In how many seconds there is another try after this failure; None: there is none."""
+        upstream = self.upstream
+        assert upstream is not None
+        return self.retry.delay(
+            self.attempts,
+            failure,
+            idempotent=self.head.method in IDEMPOTENT,
+            replayable=self.replayable,
+            left_s=self.total_at_s - now,
+            budget=upstream.budget,
+            random=self.hub.random,
+            now=now,
+        )
+
+    def _try_after(self, delay_s: float, now: float) -> None:
+        upstream = self.upstream
+        assert upstream is not None
+        upstream.lasting.retries += 1
+        if delay_s <= 0.0:
+            self._try(now)
+        else:
+            self.state = DELAYED
+            self.try_at_s = _NEVER
+            self._arm()
+            self._later(delay_s, self._try_again)
 
     def _try_again(self) -> None:
         self.timer = None
@@ -501,9 +486,7 @@ class Exchange:
         if head.informational:
             self.informational += 1
             if self.informational > _MOST_INFORMATIONAL:
-                self._failed(
-                    "reset", 0, "upstream-protocol", "cannot take so many interim answers", None
-                )
+                self._failed("reset", "upstream-protocol", "cannot take so many interim answers")
             elif self.head.minor == 1:
                 self.client.write(
                     _status_line(status, head.reason) + self.way.answer_fields(self, head) + b"\r\n"
@@ -514,44 +497,14 @@ class Exchange:
         assert upstream is not None
         if status >= _LEAST_RETRIED and self.retry.is_failure(status):
             wait_s = _retry_after(head.headers.get(b"retry-after"))
-            if self._retried(status, wait_s, now, conn):
+            delay_s = self._delay_s(Failure("status", status, True, wait_s), now)
+            if delay_s is not None:
+                self._verdict(now, upstream.is_fault("status", status))
+                self.conn = None
+                conn.abort()
+                self._try_after(delay_s, now)
                 return
         self._pass_on(conn, head, now)
-
-    def _retried(
-        self,
-        status: int,
-        retry_after_s: "float | None",
-        now: float,
-        conn: "Outward",
-    ) -> bool:
-        """Whether an answer that counts as a failure is thrown away for another try."""
-        upstream = self.upstream
-        assert upstream is not None
-        delay_s = self.retry.delay(
-            self.attempts,
-            Failure("status", status, True, retry_after_s),
-            idempotent=self.head.method in _IDEMPOTENT,
-            replayable=self.replayable,
-            left_s=self.total_at_s - now,
-            budget=upstream.budget,
-            random=self.hub.random,
-            now=now,
-        )
-        if delay_s is None:
-            return False
-        self._verdict(now, upstream.is_fault("status", status))
-        upstream.lasting.retries += 1
-        self.conn = None
-        conn.abort()
-        self.state = DELAYED
-        self.try_at_s = _NEVER
-        if delay_s <= 0.0:
-            self._try(now)
-        else:
-            self._arm()
-            self._later(delay_s, self._try_again)
-        return True
 
     def _pass_on(self, conn: "Outward", head: "ResponseHead", now: float) -> None:
         block = self.way.answer_fields(self, head)
@@ -575,12 +528,11 @@ class Exchange:
         length = head.length
         framing = b""
         if request.method == "HEAD" or status == 304:
-            self.head_only = True
             stated = head.headers.get(b"content-length")
             if stated is not None:
                 framing = b"content-length: %b\r\n" % stated
         elif status == 204:
-            self.head_only = True
+            pass
         elif length >= 0:
             framing = b"content-length: %d\r\n" % length
         elif request.minor == 1:
@@ -653,7 +605,7 @@ class Exchange:
 
     def _take_back(self) -> None:
         """The answer was broken before anything of it was sent: there is none."""
-        self.answered = self.chunked = self.head_only = False
+        self.answered = self.chunked = False
         self.out = []
         self.bytes_out = self.status = 0
         self.first_s = -1.0
@@ -675,23 +627,16 @@ class Exchange:
             return
         why = "closed" if error is None else str(error) or type(error).__name__
         self._failed(
-            "reset",
-            0,
-            "upstream-reset",
-            f"the connection to {conn.endpoint.key} was lost: {why}",
-            None,
+            "reset", "upstream-reset", f"the connection to {conn.endpoint.key} was lost: {why}"
         )
 
     def broken(self, conn: "Outward", error: "CodecError") -> None:
         """What the endpoint sends is no answer."""
         if self.conn is not conn:
             return
-        if conn.eof:
-            reason, kind = "upstream-reset", "reset"
-        else:
-            reason, kind = "upstream-protocol", "reset"
+        reason = "upstream-reset" if conn.eof else "upstream-protocol"
         self._failed(
-            kind, 0, reason, f"cannot read the answer of {conn.endpoint.key}: {error.reason}", None
+            "reset", reason, f"cannot read the answer of {conn.endpoint.key}: {error.reason}"
         )
 
     def _upgrade(self, conn: "Outward", line: bytes, block: bytes) -> None:
@@ -772,10 +717,8 @@ class Exchange:
         elif now >= self.try_at_s:
             self._failed(
                 "timeout",
-                0,
                 "try-timeout" if self.state == SENT else "connect-timeout",
                 f"no answer from {name} in time",
-                None,
             )
         elif self.state == ANSWERING or not self.complete:
             idle_s = self.timeouts.idle_s
@@ -788,7 +731,7 @@ class Exchange:
             self._arm()
 
     def _timed_out(self, now: float, reason: str, detail: str) -> None:
-        if self.sent_any and not self.answered and self.head.method not in _IDEMPOTENT:
+        if self.sent_any and not self.answered and self.head.method not in IDEMPOTENT:
             self.note = "unknown-outcome"
         upstream = self.upstream
         fault = (

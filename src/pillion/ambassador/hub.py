@@ -181,7 +181,7 @@ class Hub:
                 timeout_s=timeouts.connect_s,
                 tls=upstream.tls,
                 server_name=upstream.server_name,
-                proxy_header=exchange.way.proxy_header(exchange),
+                proxy_header=upstream.header_for(exchange.client.peer),
             )
         except ConnectFailed as error:
             exchange.not_connected(attempt, error.reason, str(error))

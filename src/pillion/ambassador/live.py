@@ -8,11 +8,13 @@ keeps the ones that it began with, and so ends under the policy under which it b
 from random import Random
 from typing import TYPE_CHECKING
 
+from .answers import OwnAnswer
 from .budget import Budget
 from .concurrency import Gate
 from .conditions import Conditions
 from .endpoints import EndpointGroup
 from .pool import Pool
+from .proxy_protocol import Addresses, encode_v1, encode_v2
 from .rate import Bucket, Buckets
 from .retry import RetryPolicy
 
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from pillion.settings.upstreams import Upstream as UpstreamSettings
 
     from .endpoint import Endpoint
+    from .peer import Peer
     from .router import CompiledRoute
     from .snapshot import UpstreamEndpoints
     from .tls import TlsClient
@@ -174,6 +177,24 @@ class LiveUpstream:
         if 0 < status < _LEAST_FAULT:
             return False
         return self.faults.matches(kind, status)
+
+    def nowhere(self, now: float) -> OwnAnswer:
+        """What a request is answered for which there is no endpoint; to be asked right after `pick` has given none."""
+        if not self.group.endpoints:
+            return OwnAnswer("no-endpoint", f"cannot reach {self.name}: {self.why_empty}")
+        self.lasting.rejected += 1
+        return OwnAnswer(
+            "circuit-open",
+            f"cannot call {self.name}: the circuit is open after failures of its endpoints",
+            retry_after_s=self.group.retry_after(now),
+        )
+
+    def header_for(self, peer: "Peer") -> bytes:
+        """What is said of the client before its first byte (PROXY protocol), where the upstream wants it."""
+        if self.proxy_protocol == "off":
+            return b""
+        addresses = Addresses(peer.address, peer.port, peer.server_address, peer.server_port)
+        return encode_v1(addresses) if self.proxy_protocol == "v1" else encode_v2(addresses)
 
     def host_for(self, endpoint: "Endpoint") -> bytes:
         """The Host to send where the client's own is not meant for it."""

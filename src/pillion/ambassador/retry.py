@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from pillion.http.methods import IDEMPOTENT
+
 from .conditions import Conditions
 
 if TYPE_CHECKING:
@@ -19,7 +21,6 @@ if TYPE_CHECKING:
 
     from .budget import Budget
 
-_IDEMPOTENT: Final = frozenset(("GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"))
 _MOST_DOUBLINGS: Final = 30
 
 
@@ -38,7 +39,7 @@ class Failure(msgspec.Struct, frozen=True):
 
 def is_idempotent(method: str) -> bool:
     """Whether repeating a request with this method has the effect of making it once (RFC 9110 section 9.2.2)."""
-    return method in _IDEMPOTENT
+    return method in IDEMPOTENT
 
 
 class RetryPolicy:

@@ -53,7 +53,6 @@ class Runtime:
         self._tls_told = tls_told
         self._tunneller = Tunneller(hub, lambda: self.tls_files().client(ClientTls()))
         self._route_limits: dict[str, LimitState] = {}
-        self._inbound_limit = LimitState()
         self._files: TlsFiles | None = None
         self.upstreams = Upstreams(changed, hub.random)
         self.revision = 0
@@ -96,9 +95,6 @@ class Runtime:
         self._hub.configure(settings.http, settings.trace)
         self.upstreams.apply(wanted, snapshot.zone, now)
         self._configure_routes(settings, now)
-        if inbound is not None:
-            # The app's own places and rates are those of its upstream.
-            self._inbound_limit.configure(None, 0, None, now)
         self.ways = self._make_ways(snapshot, settings, routers, egress)
         return None
 

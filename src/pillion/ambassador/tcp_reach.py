@@ -15,7 +15,6 @@ from pillion.http.codec import Headers
 from .conditions import CONNECT
 from .connector import ConnectFailed, Connector
 from .fault import decide
-from .proxy_protocol import Addresses, encode_v1, encode_v2
 from .retry import Failure
 from .tunnel import Held
 
@@ -103,7 +102,7 @@ async def reach(
     while True:
         endpoint = upstream.group.pick(now, key, tried)
         if endpoint is None:
-            return reason or _nowhere(upstream)
+            return reason or upstream.nowhere(now).reason
         tried.append(endpoint)
         facts.attempts += 1
         facts.endpoint = endpoint.key
@@ -117,7 +116,7 @@ async def reach(
                 timeout_s=0.0 if timeout_s >= _NEVER / 2 else max(timeout_s, _LEAST_S),
                 tls=upstream.tls,
                 server_name=upstream.server_name,
-                proxy_header=_proxy_header(upstream, peer),
+                proxy_header=upstream.header_for(peer),
             )
         except ConnectFailed as error:
             reason = error.reason
@@ -143,19 +142,3 @@ async def reach(
         if again_s:
             await asyncio.sleep(again_s)
             now = monotonic()
-
-
-def _nowhere(upstream: LiveUpstream) -> str:
-    if not upstream.group.endpoints:
-        return "no-endpoint"
-    upstream.lasting.rejected += 1
-    return "circuit-open"
-
-
-def _proxy_header(upstream: LiveUpstream, peer: Peer) -> bytes:
-    """What is said of the client before its first byte, where the upstream wants it."""
-    version = upstream.proxy_protocol
-    if version == "off":
-        return b""
-    addresses = Addresses(peer.address, peer.port, peer.server_address, peer.server_port)
-    return encode_v1(addresses) if version == "v1" else encode_v2(addresses)

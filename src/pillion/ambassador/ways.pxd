@@ -21,7 +21,6 @@ cdef class Way:
     cdef public int hops
     cdef public bint keeps_host
     cdef public int kind
-    cdef public LimitState limit
     cdef public str listener
     cdef public object live_routes
     cdef public object named

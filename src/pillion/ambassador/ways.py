@@ -17,7 +17,6 @@ from .egress import split_authority
 from .facts import INBOUND, OUTBOUND, Facts
 from .fields import UNDERSCORES, max_forwards, request_block, response_block
 from .forwarded import client_address, forwarded_flags
-from .proxy_protocol import Addresses, encode_v1, encode_v2
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -56,7 +55,6 @@ class Way:
         "hops",
         "keeps_host",
         "kind",
-        "limit",
         "listener",
         "live_routes",
         "named",
@@ -76,7 +74,6 @@ class Way:
         live_routes: "Mapping[str, LiveRoute]",
         default: "LiveUpstream | None" = None,
         named: "Mapping[str, LiveUpstream] | None" = None,
-        limit: "LimitState | None" = None,
         credentials: "Credentials | None" = None,
         egress: "Egress | None" = None,
         tunneller: "Tunneller",
@@ -88,7 +85,6 @@ class Way:
         self.live_routes = live_routes
         self.default = default
         self.named = named or {}
-        self.limit = limit
         self.credentials = credentials
         self.egress = egress
         self.tunneller = tunneller
@@ -161,8 +157,7 @@ class Way:
                 "no-route", f"cannot send HTTP to {upstream.name}: its protocol is tcp", 502
             )
         exchange.upstream = upstream
-        refusal = self._limited(self.limit, exchange, now, "this way in")
-        return refusal or self._limited(upstream.limit, exchange, now, upstream.name)
+        return self._limited(upstream.limit, exchange, now, upstream.name)
 
     def _limited(
         self, limit: "LimitState | None", exchange: "Exchange", now: float, what: str
@@ -279,17 +274,6 @@ class Way:
         """The header lines of an answer on its way back, without framing."""
         route = exchange.route
         return response_block(head, None if route is None else route.compiled.response_rules)
-
-    def proxy_header(self, exchange: "Exchange") -> bytes:
-        """What is said of the client before anything else (PROXY protocol), where the upstream wants it."""
-        upstream = exchange.upstream
-        assert upstream is not None
-        version = upstream.proxy_protocol
-        if version == "off":
-            return b""
-        peer = exchange.client.peer
-        addresses = Addresses(peer.address, peer.port, peer.server_address, peer.server_port)
-        return encode_v1(addresses) if version == "v1" else encode_v2(addresses)
 
     def refused_facts(self, client: "Inward", status: int, why: str) -> Facts:  # noqa: ARG002 - told to the client
         """What is known of a message that was refused before it became a request."""

@@ -24,10 +24,10 @@ from pillion.http.codec import (
     ResponseParser,
     encode_request_head,
 )
+from pillion.http.methods import IDEMPOTENT
 
 _READ_BYTES = 65536
 _BODY_METHODS = ("POST", "PUT", "PATCH")
-_IDEMPOTENT = ("GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE")  # RFC 9110 section 9.2.2
 
 
 class BlockingError(OSError):
@@ -133,7 +133,7 @@ class BlockingClient:
         try:
             return self._exchange(method, target, headers, body)
         except _StaleError as error:
-            again = method in _IDEMPOTENT and (body is None or isinstance(body, bytes))
+            again = method in IDEMPOTENT and (body is None or isinstance(body, bytes))
             if fresh or not again:
                 raise BlockingError(self._say(str(error))) from error
         try:

@@ -18,13 +18,12 @@ from pillion.http.codec import (
     ResponseHead,
     encode_request_head,
 )
+from pillion.http.methods import IDEMPOTENT
 
 from .errors import ClientError, ConnectError, ProtocolError, Timeout
 from .pool import ClientCounters, ClientLimits, Origin, Pool
 from .wire import Lost, Wire
 
-_IDEMPOTENT = frozenset(("GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"))
-"""RFC 9110 section 9.2.2."""
 _BODY_METHODS = ("POST", "PUT", "PATCH")
 _PORTS = {"http": 80, "https": 443}
 
@@ -159,7 +158,7 @@ class Client:
         total = self.limits.total_timeout_s if total_timeout_s is None else total_timeout_s
         endless = total is None or math.isinf(total)
         deadline = None if endless else asyncio.get_running_loop().time() + (total or 0.0)
-        repeatable = method in _IDEMPOTENT and (body is None or isinstance(body, bytes))
+        repeatable = method in IDEMPOTENT and (body is None or isinstance(body, bytes))
         again = False
         while True:
             wire = await self._take(origin, deadline, fresh=again)
