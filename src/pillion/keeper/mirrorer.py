@@ -6,6 +6,8 @@ import os
 import select
 import time
 
+from . import posix
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .mirror import Mirror
@@ -41,7 +43,7 @@ class Mirrorer:
             timeout_ms = self._prepare(poll, now_s)
             for fd, _ in poll.poll(timeout_ms):
                 if fd == self.wake:
-                    os.eventfd_read(self.wake)
+                    posix.clear(self.wake)
             self._idle = False
 
     def _tell_of_losses(self) -> None:

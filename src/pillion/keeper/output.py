@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import fcntl
 import os
-import sys
 
-from . import launch, ring, wire
+from . import launch, posix, ring, wire
 from .journal import Journal
 from .lean import signal, socket
 from .streams import EVENTS, MESSAGES, SAID, STDERR, STDOUT, STREAMS, TRAFFIC
@@ -158,7 +157,7 @@ class ScribeProcess:
             process.run()
             os._exit(0)
         except BaseException as error:  # noqa: BLE001 # a child must never return into the keeper's code
-            print(f"pillion: the scribe failed: {type(error).__name__}: {error}", file=sys.stderr)
+            posix.fail("scribe", error)
         finally:
             os._exit(1)
 

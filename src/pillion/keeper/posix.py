@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import os
+import select
 
 from .lean import open_libc
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
 
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
@@ -23,6 +28,28 @@ def set_comm(name: str) -> None:
     """Name this process in /proc/PID/comm, so that ps and top tell roles apart (15 characters at most)."""
     with open("/proc/self/comm", "w") as comm:
         comm.write(name[:15])
+
+
+def clear(eventfd: int) -> None:
+    """Set an eventfd back to zero, waiting until it is above (eventfd(2)).
+
+    Not `os.eventfd_read`: that one fails with EINTR when the process is stopped and goes on (signal(7)), while a read is
+    taken up again (PEP 475).
+    """
+    os.read(eventfd, 8)
+
+
+def fail(role: str, error: BaseException) -> NoReturn:
+    """End this process at once, with a word on standard error if that takes one now."""
+    words = f"pillion: the {role} failed: {type(error).__name__}: {error}\n"
+    poll = select.poll()
+    poll.register(2, select.POLLOUT)
+    if poll.poll(0):
+        try:
+            os.write(2, words.encode(errors="replace"))
+        except OSError:
+            os._exit(1)  # nobody reads it any more
+    os._exit(1)
 
 
 def start_ticks(pid: int) -> int | None:

@@ -25,6 +25,8 @@ from .writer import Spooler, StreamWriter
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from .intake import Pipe
     from .lean import socket
     from .plan import LogsPlan
@@ -135,9 +137,9 @@ class Scribe:
         self._poll.register(self._channel.fileno(), select.EPOLLIN)
         self._poll.register(self._progress, select.EPOLLIN)
         self._poll.register(self._keeper, select.EPOLLIN)
-        _thread.start_new_thread(self._spooler.run, ())
+        _thread.start_new_thread(_own, (self._spooler.run,))
         if self._mirrorer.mirrors:
-            _thread.start_new_thread(self._mirrorer.run, ())
+            _thread.start_new_thread(_own, (self._mirrorer.run,))
         os.eventfd_write(self._spooler.wake, 1)
         self._channel.send({"op": "ready"})
         while not self._stopping:
@@ -149,7 +151,7 @@ class Scribe:
 
     def _turn(self, events: dict[int, int]) -> None:
         if self._progress in events:
-            os.eventfd_read(self._progress)
+            posix.clear(self._progress)
             self._resume_blocked()
         if self._channel.fileno() in events:
             self._messages()
@@ -220,7 +222,7 @@ class Scribe:
             wait = select.poll()
             wait.register(self._progress, select.POLLIN)
             if wait.poll(min(left_s, 0.02) * 1000):
-                os.eventfd_read(self._progress)
+                posix.clear(self._progress)
             self._read_all()
         return True
 
@@ -278,6 +280,14 @@ class Scribe:
 
     def _inputs_by_name(self, name: str) -> Ring | None:
         return next((source.ring for source in self._inputs if source.name == name), None)
+
+
+def _own(body: Callable[[], None]) -> None:
+    """Run a thread for ever. One that fails takes the scribe with it: the next one goes on where the rings' books stand, a half one would not."""
+    try:
+        body()
+    except BaseException as error:  # noqa: BLE001 # whatever it is, the thread is gone
+        posix.fail("scribe", error)
 
 
 def _quota_bytes(stream: str, logs: LogsPlan) -> int:

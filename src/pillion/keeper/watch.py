@@ -293,7 +293,7 @@ class Watch:
     def on_oom(self, component: Component, process: Process) -> None:
         """cgroup v1 has killed, or is about to kill, one process of the group: the component goes as a whole."""
         assert process.oom_fd is not None
-        os.eventfd_read(process.oom_fd)
+        posix.clear(process.oom_fd)
         if component.limits.get("memory"):
             self._keeper.exits.out_of_memory(component, process)
             process.group.kill()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 
+from . import posix
 from .spool import SegmentWriter, segment_bytes, spooled_end
 
 TYPE_CHECKING = False
@@ -96,7 +97,7 @@ class Spooler:
         for stream in self.streams:
             stream.recover()
         while True:
-            os.eventfd_read(self.wake)
+            posix.clear(self.wake)
             while self._round():
                 for fd in self.progress:
                     os.eventfd_write(fd, 1)

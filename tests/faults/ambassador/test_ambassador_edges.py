@@ -109,8 +109,8 @@ def test_a_crowd_of_silent_handshakes_is_cut_and_a_good_one_served(tmp_path: Pat
             writer.write(b"hello")
             await until(lambda: site.made and site.made[0].data == b"hello", "the good one")
             await until(lambda: edge.counters.handshake_timeouts == 300, "the silent ones' end")
+            await until(lambda: edge.listener.opening == 0, "the end of their tasks")
             assert edge.counters.open == 1
-            assert edge.listener.opening == 0
             writer.transport.abort()
             await until(lambda: edge.counters.open == 0, "the good one's end")
 

@@ -161,8 +161,6 @@ def test_records_go_on_after_the_scribe_was_killed(host: Host) -> None:
         wait_for("it is on record", lambda wanted=wanted: wanted in instance.spooled("requests"))
 
 
-# Among the long runs while one thing is open: on a loaded host the records sometimes do not go on within the bound.
-@pytest.mark.soak
 def test_a_scribe_that_hangs_costs_calls_nothing_and_what_is_dropped_is_counted(
     host: Host,
 ) -> None:

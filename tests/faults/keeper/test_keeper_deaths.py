@@ -201,3 +201,24 @@ def test_a_hung_scribe_is_replaced(host: Host) -> None:
         lambda: instance.component("scribe").get("pid") not in (None, 0, scribe),
     )
     assert not alive(scribe)
+
+
+def test_a_scribe_that_is_stopped_again_and_again_goes_on(host: Host) -> None:
+    script = "n=0; while :; do echo line $n; n=$((n+1)); sleep 0.01; done"
+    instance = host.run("sh", "-c", script)
+    instance.wait_state("app")
+    scribe = instance.component("scribe")["pid"]
+    wait_for("lines are in the spool", lambda: instance.spooled("stdout"))
+    for _ in range(300):
+        os.kill(scribe, signal.SIGSTOP)
+        wait_for("it is stopped", lambda: state_of(scribe) == "T")
+        os.kill(scribe, signal.SIGCONT)
+    before = len(instance.spooled("stdout"))
+    wait_for("lines go on", lambda: len(instance.spooled("stdout")) > before)
+    assert instance.component("scribe")["pid"] == scribe
+    check_lines(instance.spooled("stdout"))
+
+
+def state_of(pid: int) -> str:
+    with open(f"/proc/{pid}/stat") as file:
+        return file.read().rpartition(")")[2].split()[0]
