@@ -67,7 +67,7 @@ def test_a_peer_is_known_by_both_ends() -> None:
         site = Site()
         async with Edge(site.factory) as edge:
             with client(edge.address) as sock:
-                await until(lambda: site.made, "the connection")
+                await until(lambda: site.ready(0), "the connection")
                 peer = site.made[0].peer
                 assert peer is not None
                 assert (peer.address, peer.port) == sock.getsockname()
