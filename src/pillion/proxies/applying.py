@@ -1,0 +1,466 @@
+"""One proxy's way from a change of its sources to a version that is proved to serve, decided without doing anything: a change is done when it
+is proved, and whatever fails on the way leaves the last good version serving.
+
+    phase      event                        becomes     actions
+    ---------  ---------------------------  ----------  ------------------------------------------------------------
+    any        Changed                      the same    gathered; while idle: Wake at the end of the wait
+    any        Asked (apply by hand)        the same    gathered, due at once, no pin any more; forced: no guard
+    any        Recalled (rollback by hand)  the same    due at once: that version of the history, then pinned
+    any        Reset (other settings)       the same    gathered, due at once, no pin any more
+    new        Recovered, unfinished        moving      FinishMove: a predecessor was killed on the way
+    new        Recovered, running           proving     Prove what is on disk, then idle and Render
+    new        Recovered, not running       loading     Load what is on disk (it starts), Prove, then idle and Render
+    new        Recovered, nothing on disk   idle        Render
+    idle       Tick, when due               rendering   Render, or Recall
+    rendering  Candidate = live, serving    idle        nothing to do
+    rendering  Candidate = live, not so     loading     Load
+    rendering  Candidate, held by guard     idle        Tell held; Wake when it is believed
+    rendering  Candidate, too many old      idle        Wake a little later
+               workers
+    rendering  Candidate                    checking    Check; for a kind that can: levelling, Level
+    rendering  Failed                       idle        Tell refused; Wake to try again when the cause may pass
+    levelling  Levelled                     checking    Check: the file follows what was changed at run time
+    levelling  NotLevelled                  checking    Check: a reload it is
+    checking   Checked                      moving      Move
+    checking   Failed                       idle        Tell refused; after a run-time change: Unlevel
+    moving     Moved                        loading     Load; after a run-time change: idle, Record, Tell changed
+    loading    Loaded                       proving     Prove
+    proving    Proved                       idle        Record, Tell applied
+    moving     Failed                       returning   Return: the last good version is moved back, loaded and proved
+    loading    Failed                       returning   Return
+    proving    Failed                       returning   Return
+    returning  Returned, Failed             idle        Record, Tell returned; Wake to try again
+    idle       Restarted                    proving     Prove: the keeper has started it anew
+    idle       Edited (by somebody else)    idle        Tell edited; when it is to be put right: Restore
+    idle       Drifted                      levelling   Mend
+
+While anything is under way, changes are gathered for the next time. A version that was refused for a cause that stays is not tried again
+until the rendering gives another one, or somebody asks for it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from pillion.proxies.backoff import delay_s
+from pillion.proxies.gathering import NOTHING
+from pillion.proxies.steps import (
+    Asked,
+    Candidate,
+    Changed,
+    Check,
+    Checked,
+    Drifted,
+    Edited,
+    Failed,
+    FinishMove,
+    Level,
+    Levelled,
+    Load,
+    Loaded,
+    Mend,
+    Move,
+    Moved,
+    NotLevelled,
+    Prove,
+    Proved,
+    Recall,
+    Recalled,
+    Record,
+    Recovered,
+    Render,
+    Reset,
+    Restarted,
+    Restore,
+    Return,
+    Returned,
+    State,
+    Tell,
+    Tick,
+    Unlevel,
+    Wake,
+)
+
+if TYPE_CHECKING:
+    from pillion.proxies.steps import Action, Happening
+
+# Old workers are asked after again so soon, while a reload waits for them: nobody tells when one has ended.
+_CROWDED_S = 0.5
+# A load or a proof that failed for a reason that we do not know is tried so often before we wait for a change.
+_TRIES = 3
+
+_with = msgspec.structs.replace
+
+
+def step(state: State, event: Happening, now: float) -> tuple[State, list[Action]]:
+    """What `event` makes of `state` at `now` (monotonic seconds), and what is to be done, in that order.
+
+    An answer that does not belong to the phase changes nothing.
+    """
+    match event:
+        case Changed():
+            state = _with(state, gathering=state.gathering.add(now))
+            return _settle(state, [], now)
+        case Asked(forced):
+            state = _with(state, hurried=True, forced=state.forced or forced, pinned="", recall="")
+            return _settle(state, [], now)
+        case Recalled(version):
+            return _settle(_with(state, recall=version), [], now)
+        case Reset(rules):
+            state = _with(state, rules=rules, hurried=True, pinned="", recall="", refused="")
+            return _settle(state, [], now)
+        case Tick():
+            return _settle(state, [], now)
+        case Restarted():
+            return _restarted(state, now)
+        case _:
+            pass
+    state, actions = _PHASES[state.phase](state, event, now)
+    return _settle(state, actions, now)
+
+
+def _settle(state: State, actions: list[Action], now: float) -> tuple[State, list[Action]]:
+    """While nothing is under way: begin what is due, or say when it will be."""
+    if state.phase != "idle":
+        return state, actions
+    due_s = state.due_s
+    if due_s is None or due_s > now:
+        return state, [*actions, Wake(due_s)]
+    return _begin(state, actions, now)
+
+
+def _begin(state: State, actions: list[Action], now: float) -> tuple[State, list[Action]]:
+    again = state.again_s is not None and state.again_s <= now
+    version = state.recall or state.pinned
+    begun = _with(
+        state,
+        phase="rendering",
+        candidate="",
+        levelled=False,
+        crowded=False,
+        telling=True,
+        recalling=version,
+        recall="",
+        trying=state.hurried or again or bool(version),
+        hurried=False,
+        forced=False,
+        again_s=None if again else state.again_s,
+        gathering=NOTHING,
+        changes=state.gathering.count,
+        began_s=now,
+    )
+    if version:
+        return begun, [*actions, Recall(version)]
+    return begun, [*actions, Render(state.forced, state.held_since_s)]
+
+
+# One function for each phase: what its own answers make of it.
+
+
+def _new(state: State, event: Happening, now: float) -> tuple[State, list[Action]]:
+    if not isinstance(event, Recovered):
+        return state, []
+    # Whatever was left, the sources have a say afterwards.
+    state = _with(state, live=event.live, pinned=event.pinned, hurried=True, began_s=now)
+    if event.unfinished:
+        state = _with(state, phase="moving", candidate=event.unfinished, telling=True)
+        return state, [FinishMove()]
+    if not event.live:
+        return _with(state, phase="idle"), []
+    state = _with(state, candidate=event.live)
+    if event.running:
+        # Nobody has to hear that all is as it was.
+        return _with(state, phase="proving", loaded=event.live), [Prove(event.live)]
+    return _with(state, phase="loading", telling=True), [Load()]
+
+
+def _idle(state: State, event: Happening, now: float) -> tuple[State, list[Action]]:
+    match event:
+        case Edited(words):
+            told: list[Action] = [Tell("proxy-edited", words, state.live)]
+            if not (state.rules.corrects and state.live):
+                return state, told
+            state = _with(state, phase="returning", candidate=state.live, began_s=now)
+            return state, [*told, Restore(state.live)]
+        case Drifted(words) if state.live:
+            state = _with(state, phase="levelling", candidate=state.live, telling=True, began_s=now)
+            return state, [Tell("proxy-drift", words, state.live), Mend()]
+        case _:
+            return state, []
+
+
+def _rendering(state: State, event: Happening, now: float) -> tuple[State, list[Action]]:
+    if isinstance(event, Failed):
+        return _refused(state, event, now)
+    if not isinstance(event, Candidate):
+        return state, []
+    state = _with(state, candidate=event.version, crowded=event.crowded)
+    if event.held:
+        return _held(state, event.held, event.until_s, now)
+    state = _with(state, held_since_s=None)
+    if event.version == state.live:
+        return _as_before(state)
+    if event.version == state.refused and not state.trying:
+        # What was wrong with it still is; a timer may be set for another try.
+        return _with(state, phase="idle", outcome="refused"), []
+    if state.rules.levels and state.serving:
+        return _with(state, phase="levelling"), [Level()]
+    return _check(state, now)
+
+
+def _as_before(state: State) -> tuple[State, list[Action]]:
+    """The sources give what is in place."""
+    if not state.serving:
+        return _with(state, phase="loading"), [Load()]
+    state = _with(
+        state,
+        phase="idle",
+        outcome="unchanged",
+        pinned=state.recalling,
+        refused="",
+        reason="",
+        failures=0,
+        again_s=None,
+    )
+    return state, []
+
+
+def _held(state: State, why: str, until_s: float | None, now: float) -> tuple[State, list[Action]]:
+    told: list[Action] = []
+    if state.held_since_s is None or state.reason != why:
+        told = [Tell("proxy-held", why, state.candidate, state.live)]
+    since = now if state.held_since_s is None else state.held_since_s
+    state = _with(
+        state, phase="idle", outcome="held", reason=why, held_since_s=since, again_s=until_s
+    )
+    return state, told
+
+
+def _check(state: State, now: float) -> tuple[State, list[Action]]:
+    """The way of a reload, unless too many workers are still there from the ones before."""
+    if not state.crowded:
+        return _with(state, phase="checking"), [Check()]
+    why = "a reload waits for old workers to end"
+    told: list[Action] = []
+    if state.reason != why:
+        told = [Tell("proxy-held", why, state.candidate, state.live)]
+    state = _with(state, phase="idle", outcome="waiting", reason=why, again_s=now + _CROWDED_S)
+    return state, told
+
+
+def _levelling(state: State, event: Happening, now: float) -> tuple[State, list[Action]]:
+    mending = state.candidate == state.live
+    match event:
+        case Levelled(changes) if mending:
+            state = _with(state, phase="idle", outcome="changed", reason="")
+            return state, [
+                _told(state, "proxy-changed", "the process agrees with its file", now, changes)
+            ]
+        case Levelled(changes):
+            return _with(state, phase="checking", levelled=True, changes=changes), [Check()]
+        case NotLevelled() if mending:
+            return _with(state, phase="loading"), [Load()]
+        case NotLevelled():
+            return _check(state, now)
+        case _:
+            return state, []
+
+
+def _checking(state: State, event: Happening, now: float) -> tuple[State, list[Action]]:
+    match event:
+        case Checked():
+            return _with(state, phase="moving"), [Move()]
+        case Failed(words) if state.levelled:
+            return _with(state, phase="returning", reason=words), [Unlevel()]
+        case Failed():
+            return _refused(state, event, now)
+        case _:
+            return state, []
+
+
+def _moving(state: State, event: Happening, now: float) -> tuple[State, list[Action]]:
+    match event:
+        case Moved() if state.levelled:
+            state = _with(_good(state), live=state.candidate)
+            why = f"{state.changes} changes at run time"
+            return _with(state, outcome="changed"), [
+                Record(state.candidate, "changed", why),
+                _told(state, "proxy-changed", why, now, state.changes),
+            ]
+        case Moved():
+            return _with(state, phase="loading"), [Load()]
+        case Failed(words, passing):
+            return _go_back(state, words, now, passing=passing)
+        case _:
+            return state, []
+
+
+def _loading(state: State, event: Happening, now: float) -> tuple[State, list[Action]]:
+    match event:
+        case Loaded():
+            state = _with(state, phase="proving", loaded=state.candidate)
+            return state, [Prove(state.candidate)]
+        case Failed(words, passing):
+            return _go_back(state, words, now, passing=passing)
+        case _:
+            return state, []
+
+
+def _proving(state: State, event: Happening, now: float) -> tuple[State, list[Action]]:
+    match event:
+        case Proved():
+            before = state.live
+            quiet = not state.telling
+            state = _with(_good(state), live=state.candidate, outcome="applied")
+            if quiet:
+                return state, []
+            why = "serves again" if before == state.candidate else "serves"
+            told = _with(_told(state, "proxy-applied", why, now, state.changes), previous=before)
+            return state, [Record(state.candidate, "applied", why), told]
+        case Failed(words, passing):
+            return _go_back(state, words, now, passing=passing)
+        case _:
+            return state, []
+
+
+def _returning(state: State, event: Happening, now: float) -> tuple[State, list[Action]]:
+    if isinstance(event, Failed):
+        event = Returned(proved=False, words=event.words)
+    if not isinstance(event, Returned):
+        return state, []
+    if state.candidate == state.live:  # a foreign edit was put right
+        if event.proved:
+            return _with(_good(state), outcome="applied"), [
+                _told(state, "proxy-applied", "its files are as they were", now, 0)
+            ]
+        return _not_serving(state, event.words, now)
+    told: list[Action] = []
+    if event.proved:
+        why, outcome = state.reason, "returned"
+    else:
+        why = f"{state.reason}; the version before it does not serve either: {event.words}"
+        outcome = "failed"
+        state = _with(state, again_s=_again_s(state, now))
+    if state.refused != state.candidate or state.tries <= 1:
+        kind = "proxy-returned" if state.live else "proxy-refused"
+        told = [
+            Record(state.candidate, outcome, why),
+            _with(_told(state, kind, why, now, 0), previous=state.live),
+        ]
+    state = _with(
+        state,
+        phase="idle",
+        outcome=outcome,
+        reason=why,
+        serving=event.proved and bool(state.live),
+        loaded=state.live,
+        refused=state.candidate,
+    )
+    return state, told
+
+
+_PHASES = {
+    "new": _new,
+    "idle": _idle,
+    "rendering": _rendering,
+    "levelling": _levelling,
+    "checking": _checking,
+    "moving": _moving,
+    "loading": _loading,
+    "proving": _proving,
+    "returning": _returning,
+}
+
+
+def _restarted(state: State, now: float) -> tuple[State, list[Action]]:
+    if not state.live:
+        return state, []
+    # It has read the files that are in place.
+    state = _with(state, loaded=state.live)
+    if state.phase != "idle":
+        return state, []
+    state = _with(
+        state, phase="proving", candidate=state.live, telling=False, serving=False, began_s=now
+    )
+    return state, [Prove(state.live)]
+
+
+# How an attempt ends.
+
+
+def _good(state: State) -> State:
+    return _with(
+        state,
+        phase="idle",
+        serving=True,
+        pinned=state.recalling,
+        recalling="",
+        failures=0,
+        tries=0,
+        again_s=None,
+        refused="",
+        reason="",
+    )
+
+
+def _refused(state: State, failed: Failed, now: float) -> tuple[State, list[Action]]:
+    """Nothing has been touched yet: the last good version serves on."""
+    same = failed.words == state.reason
+    state = _with(state, failures=state.failures + 1)
+    again_s = _again_s(state, now) if failed.passing and not state.recalling else None
+    told: list[Action] = []
+    if not same:
+        told = [_with(_told(state, "proxy-refused", failed.words, now, 0), previous=state.live)]
+        if state.candidate:
+            told.insert(0, Record(state.candidate, "refused", failed.words))
+    state = _with(
+        state,
+        phase="idle",
+        outcome="refused",
+        reason=failed.words,
+        refused=state.candidate,
+        again_s=again_s,
+    )
+    return state, told
+
+
+def _go_back(state: State, words: str, now: float, *, passing: bool) -> tuple[State, list[Action]]:
+    """Files were moved, or may have been: the last good ones are put back and proved."""
+    if state.candidate == state.live:
+        return _not_serving(state, words, now)
+    tries = state.tries + 1 if state.candidate == state.refused else 1
+    state = _with(state, failures=state.failures + 1, tries=tries, reason=words, phase="returning")
+    again = not state.recalling and (passing or tries < _TRIES)
+    state = _with(state, again_s=_again_s(state, now) if again else None)
+    return state, [Unlevel() if state.levelled else Return(state.live)]
+
+
+def _not_serving(state: State, words: str, now: float) -> tuple[State, list[Action]]:
+    """The version in place does not serve, and there is none to return to: try until it does."""
+    quiet = not state.telling
+    told: list[Action] = []
+    if words != state.reason and not quiet:
+        told = [_told(state, "proxy-refused", words, now, 0)]
+    state = _with(state, failures=state.failures + 1)
+    state = _with(
+        state,
+        phase="idle",
+        outcome="failed",
+        serving=False,
+        reason=state.reason if quiet else words,
+        # One that nobody has told to load yet is told at once.
+        again_s=now if quiet else _again_s(state, now),
+    )
+    return state, told
+
+
+def _again_s(state: State, now: float) -> float:
+    rules = state.rules
+    return now + delay_s(state.failures, rules.retry_initial_s, rules.retry_max_s)
+
+
+def _told(state: State, kind: str, why: str, now: float, changes: int) -> Tell:
+    took_s = max(0.0, now - state.began_s)
+    return Tell(kind, why, state.candidate, took_s=took_s, changes=changes)
