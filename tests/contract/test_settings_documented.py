@@ -13,7 +13,7 @@ from pillion.settings.reading import validate
 from pillion.settings.record import INSTANCE, LIVE, Member, Record
 from pillion.settings.reference import reference
 from pillion.settings.tables import Tablelist, Tablemap, inner_table
-from pillion.settings.tree import LATER_SECTIONS, ROOT
+from pillion.settings.tree import ROOT
 from pillion.settings.writing import commented, toml
 
 _ROOT = Path(__file__).parents[2]
@@ -199,7 +199,28 @@ _GOOD += [
     "app.port = 1\ninbound = '0.0.0.0:8080'\n",
     "app.port = 1\n[inbound]\nlisten = '[::]:2'\ntls = { cert_file = 'a', key_file = 'b', min_version = 'TLSv1.3' }\n",
 ]
+_PROXY = "[[proxies]]\nname = 'edge'\nkind = 'nginx'\ntemplate = 'pillion:balancer'\n"
+_GOOD += [
+    "app.port = 1\noffload = 'public'\n",
+    "app.port = 1\n[offload]\nroot = 'x'\nmicrocache = 'off'\nbody = 'none'\nheaders = { X-Frame-Options = 'off' }\n",
+    "app.port = 1\n[offload]\nroot = 'x'\nprotected = 'y'\nprotected_prefix = '/a/b/'\nto = 'app'\nindex = 'a/b.html'\n",
+    _PROXY,
+    _PROXY
+    + "values = { a = [1, { b = 'c' }], d = 1.5 }\nfiles = { 'a.map' = 'a.j2' }\nguard.hold = 'never'\n",
+    _PROXY
+    + "run = 'other'\ndirectory = '/x'\nreload = 'systemctl reload nginx'\nwait = { min = '0s' }\n",
+]
 _BAD = [
+    "app.port = 1\n[offload]\nspa = true\n",
+    "app.port = 1\n[offload]\nroot = 'x'\nlisten = 'off'\n",
+    "app.port = 1\n[offload]\nroot = 'x'\nprotected_prefix = 'a/'\n",
+    "app.port = 1\n[offload]\nroot = 'x'\nheaders = { 'a b' = 'x' }\n",
+    "[proxies]\nname = 'edge'\nkind = 'nginx'\ntemplate = 'x'\n",
+    "[[proxies]]\nname = 'edge'\nkind = 'nginx'\n",
+    _PROXY + "values = 3\n",
+    _PROXY + "files = { 'a/b' = 'x' }\n",
+    _PROXY.replace("edge", "a" * 33),
+    _PROXY.replace("nginx", "envoy"),
     "[ambassador]\nproxy = 'off'\n",
     "[ambassador]\nproxy = { connect_ports = [0] }\n",
     "[ambassador]\nlog = 'off'\n",
@@ -269,7 +290,6 @@ _BAD = [
     "[logs.multiline]\nlines = 3\n",
     "[telemetry]\notlp = 'ftp://x'\n",
     "[telemetry]\nheaders = { 'a b' = 'x' }\n",
-    *(f"[{name}]\n" for name in LATER_SECTIONS),
 ]
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pillion.settings import Change, Settings
 
 # Values of these settings may hold credentials: that they changed is told, not to what.
-_SECRET = ("headers", "env", "request_headers", "response_headers")
+_SECRET = ("headers", "env", "request_headers", "response_headers", "values")
 _SECTIONS_WITHOUT = ("secrets", "config")
 _NO_VALUES = ("ambassador.proxy.env", "ambassador.log.headers")
 _HIDDEN = "(hidden)"

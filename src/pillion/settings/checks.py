@@ -7,6 +7,7 @@ from pillion.settings.checks_infrastructure import (
     infrastructure_notices,
 )
 from pillion.settings.checks_listeners import listener_contradictions, listener_notices
+from pillion.settings.checks_proxies import proxies_contradictions, proxies_notices
 from pillion.settings.problems import Finding
 from pillion.settings.telemetry import FILE_REFERENCE
 from pillion.settings.tree import Settings
@@ -24,6 +25,7 @@ def contradictions(settings: Settings) -> list[Finding]:
         *listener_contradictions(settings),
         *infrastructure_contradictions(settings),
         *ambassador_contradictions(settings),
+        *proxies_contradictions(settings),
     ]
 
 
@@ -37,6 +39,7 @@ def notices(settings: Settings) -> list[Finding]:
         *infrastructure_notices(settings),
         *listener_notices(settings),
         *ambassador_notices(settings),
+        *proxies_notices(settings),
     ]
 
 

@@ -24,6 +24,8 @@ def listeners(settings: Settings) -> list[tuple[Path, str]]:
     ]
     if settings.inbound is not None:
         said.append((("inbound", "listen"), settings.inbound.listen))
+    if settings.offload is not None:
+        said.append((("offload", "listen"), settings.offload.listen))
     return [(path, text) for path, text in said if text is not None]
 
 

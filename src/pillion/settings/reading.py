@@ -10,7 +10,7 @@ from pillion.settings.problems import Finding, Path, Place, Problem, SettingsErr
 from pillion.settings.shapes import Table
 from pillion.settings.syntax import read_toml
 from pillion.settings.tables import Tablemap
-from pillion.settings.tree import LATER_SECTIONS, ROOT, Settings
+from pillion.settings.tree import ROOT, Settings
 
 MAX_FILE_BYTES = 1 << 20
 """A settings file is written by hand; a larger one is something else."""
@@ -73,11 +73,7 @@ def parse(text: str, overrides: Sequence[str] = (), source: str = "pillion.toml"
 def validate(table: Raw) -> tuple[Settings, list[Finding]]:
     """The settings that a TOML table says, and what is wrong with it: they are of use only when nothing is."""
     place = Place()
-    for name in LATER_SECTIONS:
-        if name in table:
-            place.child(name).report("not in this version of Pillion; remove this section")
-    current = {key: value for key, value in table.items() if key not in LATER_SECTIONS}
-    settings = ROOT.read(current, place, Settings())
+    settings = ROOT.read(dict(table), place, Settings())
     assert isinstance(settings, Settings)
     return settings, [_elsewhere(finding) for finding in place.findings]
 

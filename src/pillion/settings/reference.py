@@ -5,7 +5,7 @@ import sys
 from pillion.settings.problems import Path, dotted
 from pillion.settings.record import INSTANCE, LIVE, Member
 from pillion.settings.tables import Tablelist, inner_table
-from pillion.settings.tree import LATER_SECTIONS, ROOT
+from pillion.settings.tree import ROOT
 from pillion.settings.writing import toml
 
 _INTRODUCTION = """\
@@ -43,10 +43,6 @@ def reference() -> str:
     parts = [_INTRODUCTION]
     for section in ROOT.base.members:
         parts += _section(section, (section.name,))
-    later = ", ".join(f"`{name}`" for name in LATER_SECTIONS)
-    parts.append(
-        f"## Not in this version\n\nThe sections {later} are designed, and refused until they exist.\n"
-    )
     return "\n".join(parts)
 
 

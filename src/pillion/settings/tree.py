@@ -1,4 +1,4 @@
-"""The whole of the settings, and the sections that belong to later versions."""
+"""The whole of the settings."""
 
 from collections.abc import Mapping
 from typing import cast
@@ -9,17 +9,16 @@ from pillion.settings.config import Config
 from pillion.settings.edges import Inbound
 from pillion.settings.health import Health
 from pillion.settings.logs import Logs
+from pillion.settings.offload import Offload
+from pillion.settings.proxies import MOST_PROXIES, ManagedProxy
 from pillion.settings.record import Record, setting
 from pillion.settings.secrets import Secret, secrets_kind
 from pillion.settings.service import Service
 from pillion.settings.shapes import Table
 from pillion.settings.sidecar import Agent, Api, Shipper
 from pillion.settings.store import Store
-from pillion.settings.tables import NO_RECORDS
+from pillion.settings.tables import NO_RECORDS, Tablelist
 from pillion.settings.telemetry import Telemetry
-
-LATER_SECTIONS = ("offload", "proxies")
-"""Designed, but not in this version: refused with these words, because "unknown" would send the reader looking for a slip."""
 
 
 class Settings(Record):
@@ -84,12 +83,29 @@ class Settings(Record):
         default=None,
         also=("ingress", "frontend", "front"),
     )
+    offload: Offload | None = setting(
+        Table(Offload(), shorthand="root", optional=True),
+        "An nginx in front of the app, which takes the static files off its hands; without it, none.",
+        default=None,
+        also=("static", "static_files", "assets", "public"),
+    )
+    proxies: tuple[ManagedProxy, ...] = setting(
+        Tablelist(ManagedProxy(), most=MOST_PROXIES),
+        "NGINX and HAProxy whose configuration is written from templates, and written again when what they name has changed.",
+        default=(),
+        also=("proxy", "nginx", "haproxy", "managed_proxies"),
+    )
 
     @property
     def uses_ambassador(self) -> bool:
         """Whether there is anything for the ambassador to do."""
         held = self.ambassador
         return bool(held.upstreams) or held.proxy is not None or self.inbound is not None
+
+    @property
+    def uses_proxies(self) -> bool:
+        """Whether there is a proxy to manage, the offload's nginx among them."""
+        return bool(self.proxies) or self.offload is not None
 
 
 ROOT = Table(Settings())

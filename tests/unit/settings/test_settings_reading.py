@@ -73,7 +73,7 @@ command = "node 'server.js"
 limits = { memory = "512MB", cpu = true, cpus = 2 }
 [app.restart]
 policy = "on-failur"
-[offload]
+[offlaod]
 root = "public"
 [spol]
 [logs]
@@ -96,7 +96,7 @@ spool = 3
             'pillion.toml:7: app.restart.policy: cannot use "on-failur"; '
             'expected one of "never", "on-failure", "always"; did you mean "on-failure"?'
         ),
-        "pillion.toml:8: offload: not in this version of Pillion; remove this section",
+        "pillion.toml:8: offlaod: unknown setting; did you mean offload?",
         "pillion.toml:10: spol: unknown setting",
         "pillion.toml:12: logs.spool: cannot use 3; expected a table with size, age, full, ring",
     ]
@@ -108,19 +108,6 @@ spool = 3
 def test_a_size_is_suggested_only_when_it_is_one(written: str, near: str | None) -> None:
     (problem,) = problems(f'[logs.spool]\nsize = "{written}"\n')
     assert problem.partition("; did you mean ")[2] == (f'"{near}"?' if near else "")
-
-
-@pytest.mark.parametrize("name", ["offload", "proxies"])
-def test_sections_of_later_versions_are_no_slips(name: str) -> None:
-    assert problems(f"[{name}]\n") == [
-        f"pillion.toml:1: {name}: not in this version of Pillion; remove this section"
-    ]
-
-
-def test_arrays_of_a_later_version() -> None:
-    assert problems('[[proxies]]\nname = "edge"\n') == [
-        "pillion.toml:1: proxies: not in this version of Pillion; remove this section"
-    ]
 
 
 def test_a_setting_in_the_wrong_section_is_pointed_to_the_right_one() -> None:
