@@ -1,0 +1,39 @@
+"""What a template knows without asking anybody: where its proxy lives, whose it is, and what was agreed about it."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Literal, TypeAlias
+
+import msgspec
+
+ProxyKind: TypeAlias = Literal["nginx", "haproxy"]
+
+
+class Facts(msgspec.Struct, frozen=True, kw_only=True):
+    """`directory` is where the files are served from (`conf/`), not where they are written first. `service` and `instance` name the app
+    and this instance of it; `app_port` is None for an app that has none.
+
+    `proof_path` and `admin_path` are paths of Unix sockets; `proves` when the proxy has to tell its version. `listeners` are addresses that
+    the keeper has bound, by name. `ready` is whether the app is.
+    """
+
+    name: str
+    kind: ProxyKind
+    directory: str
+    runtime_dir: str
+    state_dir: str
+    service: str
+    instance: str
+    proof_path: str
+    admin_path: str = ""
+    proves: bool = True
+    app_port: int | None = None
+    old_workers_s: float = 30.0
+    old_workers: int = 4
+    listeners: Mapping[str, str] = MappingProxyType({})
+    ready: bool = True
+
+    @property
+    def empty_path(self) -> str:
+        """The Unix socket on which nginx answers 503 for upstreams without members."""
+        return f"{self.runtime_dir}/proxy-{self.name}.empty"
