@@ -458,7 +458,7 @@ def _not_serving(state: State, words: str, now: float) -> tuple[State, list[Acti
 
 def _again_s(state: State, now: float) -> float:
     rules = state.rules
-    return now + delay_s(state.failures, rules.retry_initial_s, rules.retry_max_s)
+    return now + rules.spread * delay_s(state.failures, rules.retry_initial_s, rules.retry_max_s)
 
 
 def _told(state: State, kind: str, why: str, now: float, changes: int) -> Tell:

@@ -25,7 +25,10 @@ OUTCOMES = ("unchanged", "applied", "changed", "waiting", "held", "refused", "re
 
 
 class Rules(msgspec.Struct, frozen=True):
-    """What the settings say about waiting, in seconds. `levels`: this kind takes changes at run time. `corrects`: a foreign edit is put right."""
+    """What the settings say about waiting, in seconds. `levels`: this kind takes changes at run time. `corrects`: a foreign edit is put right.
+
+    `spread` is what waits for another try are multiplied with: a number near 1 of its own for each instance, so that they do not all try at once.
+    """
 
     wait_min_s: float = 0.2
     wait_max_s: float = 2.0
@@ -33,7 +36,7 @@ class Rules(msgspec.Struct, frozen=True):
     retry_max_s: float = 60.0
     levels: bool = False
     corrects: bool = False
-    proves: bool = True
+    spread: float = 1.0
 
 
 class State(msgspec.Struct, frozen=True):
