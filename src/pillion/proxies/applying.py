@@ -153,7 +153,7 @@ def _begin(state: State, actions: list[Action], now: float) -> tuple[State, list
     )
     if version:
         return begun, [*actions, Recall(version)]
-    return begun, [*actions, Render(state.forced, state.held_since_s)]
+    return begun, [*actions, Render(state.forced)]
 
 
 # One function for each phase: what its own answers make of it.
@@ -198,8 +198,8 @@ def _rendering(state: State, event: Happening, now: float) -> tuple[State, list[
         return state, []
     state = _with(state, candidate=event.version, crowded=event.crowded)
     if event.held:
-        return _held(state, event.held, event.until_s, now)
-    state = _with(state, held_since_s=None)
+        return _held(state, event.held, event.until_s)
+    state = _with(state, held="")
     if event.version == state.live:
         return _as_before(state)
     if event.version == state.refused and not state.trying:
@@ -227,14 +227,11 @@ def _as_before(state: State) -> tuple[State, list[Action]]:
     return state, []
 
 
-def _held(state: State, why: str, until_s: float | None, now: float) -> tuple[State, list[Action]]:
+def _held(state: State, why: str, until_s: float | None) -> tuple[State, list[Action]]:
     told: list[Action] = []
-    if state.held_since_s is None or state.reason != why:
+    if state.held != why:
         told = [Tell("proxy-held", why, state.candidate, state.live)]
-    since = now if state.held_since_s is None else state.held_since_s
-    state = _with(
-        state, phase="idle", outcome="held", reason=why, held_since_s=since, again_s=until_s
-    )
+    state = _with(state, phase="idle", outcome="held", held=why, again_s=until_s)
     return state, told
 
 

@@ -45,7 +45,7 @@ class State(msgspec.Struct, frozen=True):
     `live` is the last good version, whose files are in place whenever nothing is under way, `serving` whether it was proved since it was loaded;
     `loaded` the version that the process read when it was loaded last, which is older than `live` after a change at run time. `outcome` is what
     became of the last attempt (`OUTCOMES`), `reason` what has been wrong since then and was told, `pinned` the version that was chosen by hand.
-    `trying`: this attempt is made although the same version was refused before.
+    `held` is what the guard said last. `trying`: this attempt is made although the same version was refused before.
     """
 
     rules: Rules
@@ -70,7 +70,7 @@ class State(msgspec.Struct, frozen=True):
     refused: str = ""
     reason: str = ""
     outcome: str = ""
-    held_since_s: float | None = None
+    held: str = ""
     began_s: float = 0.0
     changes: int = 0
 
@@ -221,10 +221,9 @@ Happening: TypeAlias = (
 
 
 class Render(msgspec.Struct, frozen=True):
-    """Fetch, render, ask the guard; answered by `Candidate` or `Failed`. `held_since_s` is since when it holds back."""
+    """Fetch, render, ask the guard, unless it is `forced`; answered by `Candidate` or `Failed`."""
 
     forced: bool = False
-    held_since_s: float | None = None
 
 
 class Recall(msgspec.Struct, frozen=True):

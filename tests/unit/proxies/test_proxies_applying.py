@@ -328,19 +328,18 @@ def test_what_the_guard_holds_is_told_once_and_looked_at_again() -> None:
     until = proxy.now + 30
     assert proxy(Candidate("none", held="orders lost all", until_s=until)) == [Wake(until)]
     assert proxy.last.kind == "proxy-held"
-    since = proxy.now
     proxy(Changed())
-    assert proxy.after(0.2) == [Render(held_since_s=since)]
+    assert proxy.after(0.2) == [Render()]
     proxy(Candidate("none", held="orders lost all", until_s=until))
     assert len(proxy.told) == 1
-    assert proxy.after(until - proxy.now) == [Render(held_since_s=since)]
+    assert proxy.after(until - proxy.now) == [Render()]
     assert proxy(Candidate("none")) == [Check()]
 
 
 def test_by_hand_the_guard_is_overruled() -> None:
     proxy = rendering()
     proxy(Candidate("none", held="orders lost all"))
-    assert proxy(Asked(forced=True)) == [Render(forced=True, held_since_s=proxy.now)]
+    assert proxy(Asked(forced=True)) == [Render(forced=True)]
 
 
 def test_a_reload_waits_for_old_workers_and_what_is_newer_goes_with_it() -> None:
