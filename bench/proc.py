@@ -50,6 +50,15 @@ def activity(pid: int) -> Activity:
     return Activity(cpu_ns, switches)
 
 
+def children(pid: int) -> tuple[int, ...]:
+    """The processes that it has started and that live (proc(5), children); none of one that has ended."""
+    try:
+        with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as file:
+            return tuple(int(word) for word in file.read().split())
+    except FileNotFoundError:
+        return ()
+
+
 def pin(pid: int, cpu: int) -> None:
     """Bind every thread of a process to one core."""
     for thread in os.listdir(f"/proc/{pid}/task"):

@@ -57,7 +57,7 @@ class Proxy:
     def wait_for_answers(self) -> Proxy:
         """Return itself when both ways in answer connects."""
         for port in (self.plain, self.tls):
-            wait_for(lambda port=port: _connects(port), f"{self.name} listens on {port}")  # type: ignore[misc]
+            wait_for(lambda port=port: connects(port), f"{self.name} listens on {port}")  # type: ignore[misc]
         return self
 
 
@@ -90,7 +90,8 @@ def target(bench: Bench, port: int, path: str, *, tls: bool = False) -> loading.
     return loading.target(bench, f"{kind}:{port}", request_bytes(path, "far.example.org"))
 
 
-def _connects(port: int) -> bool:
+def connects(port: int) -> bool:
+    """Whether anybody listens on a port of loopback."""
     try:
         socket.create_connection(("127.0.0.1", port), timeout=1).close()
     except OSError:
