@@ -7,7 +7,7 @@ is proved, and whatever fails on the way leaves the last good version serving.
     any        Asked (apply by hand)        the same    gathered, due at once, no pin any more; forced: no guard
     any        Recalled (rollback by hand)  the same    due at once: that version of the history, then pinned
     any        Reset (other settings)       the same    gathered, due at once, no pin any more
-    new        Recovered, unfinished        moving      FinishMove: a predecessor was killed on the way
+    new        Recovered, unfinished        loading     Load: a predecessor was killed on the way, and its files are in place
     new        Recovered, running           proving     Prove what is on disk, then idle and Render
     new        Recovered, not running       loading     Load what is on disk (it starts), Prove, then idle and Render
     new        Recovered, nothing on disk   idle        Render
@@ -55,7 +55,6 @@ from pillion.proxies.steps import (
     Drifted,
     Edited,
     Failed,
-    FinishMove,
     Level,
     Levelled,
     Load,
@@ -165,8 +164,8 @@ def _new(state: State, event: Happening, now: float) -> tuple[State, list[Action
     # Whatever was left, the sources have a say afterwards.
     state = _with(state, live=event.live, pinned=event.pinned, hurried=True, began_s=now)
     if event.unfinished:
-        state = _with(state, phase="moving", candidate=event.unfinished, telling=True)
-        return state, [FinishMove()]
+        state = _with(state, phase="loading", candidate=event.unfinished, telling=True)
+        return state, [Load()]
     if not event.live:
         return _with(state, phase="idle"), []
     state = _with(state, candidate=event.live)
@@ -280,12 +279,12 @@ def _checking(state: State, event: Happening, now: float) -> tuple[State, list[A
 def _moving(state: State, event: Happening, now: float) -> tuple[State, list[Action]]:
     match event:
         case Moved() if state.levelled:
+            before = state.live
             state = _with(_good(state), live=state.candidate)
             why = f"{state.changes} changes at run time"
-            return _with(state, outcome="changed"), [
-                Record(state.candidate, "changed", why),
-                _told(state, "proxy-changed", why, now, state.changes),
-            ]
+            told = _told(state, "proxy-changed", why, now, state.changes)
+            told = _with(told, previous=before)
+            return _with(state, outcome="changed"), [_record(told, "changed"), told]
         case Moved():
             return _with(state, phase="loading"), [Load()]
         case Failed(words, passing):
@@ -315,7 +314,7 @@ def _proving(state: State, event: Happening, now: float) -> tuple[State, list[Ac
                 return state, []
             why = "serves again" if before == state.candidate else "serves"
             told = _with(_told(state, "proxy-applied", why, now, state.changes), previous=before)
-            return state, [Record(state.candidate, "applied", why), told]
+            return state, [_record(told, "applied"), told]
         case Failed(words, passing):
             return _go_back(state, words, now, passing=passing)
         case _:
@@ -342,10 +341,8 @@ def _returning(state: State, event: Happening, now: float) -> tuple[State, list[
         state = _with(state, again_s=_again_s(state, now))
     if state.refused != state.candidate or state.tries <= 1:
         kind = "proxy-returned" if state.live else "proxy-refused"
-        told = [
-            Record(state.candidate, outcome, why),
-            _with(_told(state, kind, why, now, 0), previous=state.live),
-        ]
+        tell = _with(_told(state, kind, why, now, 0), previous=state.live)
+        told = [_record(tell, outcome), tell]
     state = _with(
         state,
         phase="idle",
@@ -409,9 +406,8 @@ def _refused(state: State, failed: Failed, now: float) -> tuple[State, list[Acti
     again_s = _again_s(state, now) if failed.passing and not state.recalling else None
     told: list[Action] = []
     if not same:
-        told = [_with(_told(state, "proxy-refused", failed.words, now, 0), previous=state.live)]
-        if state.candidate:
-            told.insert(0, Record(state.candidate, "refused", failed.words))
+        tell = _with(_told(state, "proxy-refused", failed.words, now, 0), previous=state.live)
+        told = [_record(tell, "refused"), tell] if state.candidate else [tell]
     state = _with(
         state,
         phase="idle",
@@ -461,3 +457,7 @@ def _again_s(state: State, now: float) -> float:
 def _told(state: State, kind: str, why: str, now: float, changes: int) -> Tell:
     took_s = max(0.0, now - state.began_s)
     return Tell(kind, why, state.candidate, took_s=took_s, changes=changes)
+
+
+def _record(tell: Tell, outcome: str) -> Record:
+    return Record(tell.version, outcome, tell.reason, tell.previous, tell.took_s, tell.changes)

@@ -92,7 +92,7 @@ class State(msgspec.Struct, frozen=True):
 
 
 class Recovered(msgspec.Struct, frozen=True):
-    """What a predecessor left: the last good version on disk, one that it was on the way to, and whether the proxy runs."""
+    """What a predecessor left: the last good version, one whose files are in place and that was not proved yet, and whether the proxy runs."""
 
     live: str = ""
     unfinished: str = ""
@@ -252,10 +252,6 @@ class Move(msgspec.Struct, frozen=True):
     """Put the checked files in place; answered by `Moved` or `Failed`."""
 
 
-class FinishMove(msgspec.Struct, frozen=True):
-    """Finish what a predecessor began; answered by `Moved`, or `Failed` when it was undone."""
-
-
 class Load(msgspec.Struct, frozen=True):
     """Start the proxy, or tell it to load; answered by `Loaded` or `Failed`."""
 
@@ -284,6 +280,9 @@ class Record(msgspec.Struct, frozen=True):
     version: str
     outcome: str
     reason: str
+    previous: str = ""
+    took_s: float = 0.0
+    changes: int = 0
 
 
 class Tell(msgspec.Struct, frozen=True):
@@ -311,7 +310,6 @@ Action: TypeAlias = (
     | Mend
     | Check
     | Move
-    | FinishMove
     | Load
     | Prove
     | Return

@@ -15,7 +15,6 @@ from pillion.proxies.steps import (
     Drifted,
     Edited,
     Failed,
-    FinishMove,
     Happening,
     Level,
     Levelled,
@@ -110,7 +109,8 @@ def test_nothing_on_disk_is_rendered_and_started() -> None:
     assert proxy(Loaded()) == [Prove("one")]
     assert proxy(Proved()) == [Wake(None)]
     assert (proxy.state.live, proxy.state.serving) == ("one", True)
-    assert proxy.records == [Record("one", "applied", "serves")]
+    [record] = proxy.records
+    assert (record.version, record.outcome, record.reason) == ("one", "applied", "serves")
     assert (proxy.last.kind, proxy.last.version) == ("proxy-applied", "one")
 
 
@@ -137,8 +137,7 @@ def test_what_runs_but_is_not_what_is_on_disk_is_loaded() -> None:
 
 def test_what_a_killed_predecessor_began_is_finished() -> None:
     proxy = Proxy()
-    assert proxy(Recovered(live="one", unfinished="two", running=True)) == [FinishMove()]
-    assert proxy(Moved()) == [Load()]
+    assert proxy(Recovered(live="one", unfinished="two", running=True)) == [Load()]
     assert proxy(Loaded(), Proved()) == [Render()]
     assert proxy.state.live == "two"
     assert proxy.last.previous == "one"
@@ -146,7 +145,7 @@ def test_what_a_killed_predecessor_began_is_finished() -> None:
 
 def test_what_a_killed_predecessor_began_and_does_not_serve_is_undone() -> None:
     proxy = Proxy()
-    proxy(Recovered(live="one", unfinished="two", running=True), Moved(), Loaded())
+    proxy(Recovered(live="one", unfinished="two", running=True), Loaded())
     assert proxy(Failed("it says one")) == [Return("one")]
     assert proxy(Returned(proved=True)) == [Render()]
     assert (proxy.state.live, proxy.state.serving) == ("one", True)
