@@ -31,7 +31,8 @@ BOUND_S = 10.0
 CODE = "echo $?"
 # What only looks may be asked again until it shows what is expected: the tour's reader is slower than a test.
 LOOKS = re.compile(
-    r"pillion (status|events|logs|components|resolve|health)\b|curl (?!.*-X POST)|ps |kill -9 \$\(pgrep"
+    r"pillion (status|events|logs|components|resolve|health|requests|breakers|proxy (list|status))\b"
+    r"|curl (?!.*-X POST)|ps |kill -9 \$\(pgrep"
 )
 # By which means limits hold depends on the host.
 BY_MEANS = re.compile(r"limits by .*|\(by [^)]*\)")
@@ -163,6 +164,7 @@ def test_the_tour_is_true(host: Host, shell: Shell) -> None:
         "/run/pillion/": f"{host.runtime}/",
         TOUR: f"{host.root}/pillion-tour",
         ":3001/": ":$PORT/",
+        "app.port=3001": "app.port=$PORT",
         ". .venv/bin/activate": "true",
         # In single quotes, where the shell would not look.
         " 8000 ": " '$SITE_PORT' ",
