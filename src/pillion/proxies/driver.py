@@ -48,7 +48,8 @@ GOOD = Verdict(True)
 class ProxyStatus(msgspec.Struct, frozen=True):
     """What runs: `pid` is the master's, `version` what it serves, None when it does not say.
 
-    `workers` are those that accept connections, `old_workers` those of earlier loads that still finish theirs.
+    `workers` are those that accept connections, `old_workers` those of earlier loads that still finish theirs, and `old_loads` how many loads these are:
+    one load of an nginx with eight workers leaves up to eight old ones.
     """
 
     running: bool
@@ -56,6 +57,7 @@ class ProxyStatus(msgspec.Struct, frozen=True):
     version: str | None = None
     workers: int = 0
     old_workers: int = 0
+    old_loads: int = 0
 
 
 class Level(msgspec.Struct, frozen=True):

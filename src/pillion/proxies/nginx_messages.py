@@ -30,7 +30,7 @@ _PASSING = re.compile(
     r"\((?:98|99|28|122|24|23|12|30|5): |host not found in|could not be resolved|still could not bind|connection timed out",
     re.IGNORECASE,
 )
-_TOKEN = re.compile(
+_PIECE = re.compile(
     r"""#[^\n]*|"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|[{};]|(?:\\.|\$\{|[^\s{};"'#\\])(?:\\.|\$\{|[^\s{};\\])*""",
     re.DOTALL,
 )
@@ -85,16 +85,16 @@ def error_logs(configuration: str) -> tuple[str, ...]:
     (https://nginx.org/en/docs/ngx_core_module.html#error_log)."""
     found: list[str] = []
     depth, words = 0, list[str]()
-    for token in _TOKEN.findall(configuration):
-        if token.startswith("#"):
+    for piece in _PIECE.findall(configuration):
+        if piece.startswith("#"):
             continue
-        if token in "{};":
-            if depth == 0 and token == ";" and len(words) > 1 and words[0] == "error_log":
+        if piece in "{};":
+            if depth == 0 and piece == ";" and len(words) > 1 and words[0] == "error_log":
                 found.append(words[1].strip("\"'"))
-            depth += {"{": 1, "}": -1}.get(token, 0)
+            depth += {"{": 1, "}": -1}.get(piece, 0)
             words = []
         else:
-            words.append(token)
+            words.append(piece)
     return tuple(path for path in found if os.path.isabs(path))
 
 

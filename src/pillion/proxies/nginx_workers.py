@@ -14,13 +14,17 @@ if TYPE_CHECKING:
 _WORKER = "nginx: worker process"
 _OLD = "nginx: worker process is shutting down"
 _TITLE_BYTES = 256
+_PARENT, _STARTED = 1, 19
+# Clock ticks, which are 10 ms, between the first moments of two workers of one load; loads follow each other more slowly.
+_TOGETHER = 5
 
 
 class Workers(msgspec.Struct, frozen=True):
-    """Pids: `present` take connections, `old` finish those that they have and take no more."""
+    """Pids: `present` take connections, `old` finish those that they have and take no more; `old_loads` is how many loads ago those were begun at the most."""
 
     present: frozenset[int] = frozenset()
     old: frozenset[int] = frozenset()
+    old_loads: int = 0
 
 
 def workers(master: int, proc: str = "/proc") -> Workers:
@@ -32,7 +36,7 @@ def workers(master: int, proc: str = "/proc") -> Workers:
             old.add(pid)
         elif title.startswith(_WORKER):
             present.add(pid)
-    return Workers(frozenset(present), frozenset(old))
+    return Workers(frozenset(present), frozenset(old), _loads(old, proc))
 
 
 def children(parent: int, proc: str = "/proc") -> Iterator[int]:
@@ -45,15 +49,24 @@ def children(parent: int, proc: str = "/proc") -> Iterator[int]:
         # Kernels without CONFIG_PROC_CHILDREN, and a process that is gone: then none is found below either.
         pass
     for name in os.listdir(proc):
-        if name.isdigit() and _parent(int(name), proc) == parent:
+        if name.isdigit() and _stat(int(name), _PARENT, proc) == parent:
             yield int(name)
 
 
-def _parent(pid: int, proc: str) -> int:
+def _loads(pids: set[int], proc: str) -> int:
+    """Of how many loads these are: the workers of one are begun one right after the other."""
+    begun = sorted(_stat(pid, _STARTED, proc) for pid in pids)
+    return sum(
+        number == 0 or moment - begun[number - 1] > _TOGETHER for number, moment in enumerate(begun)
+    )
+
+
+def _stat(pid: int, field: int, proc: str) -> int:
+    """A field of its stat, counted from the state, which is 0; 0 when it is gone."""
     try:
         with open(f"{proc}/{pid}/stat", "rb") as file:
             # The name, in parentheses, may hold anything (proc(5)).
-            return int(file.read(4096).rpartition(b")")[2].split()[1])
+            return int(file.read(4096).rpartition(b")")[2].split()[field])
     except (OSError, ValueError, IndexError):
         return 0
 
