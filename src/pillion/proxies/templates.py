@@ -6,18 +6,22 @@ caller fetches those and renders again.
 
 from __future__ import annotations
 
+import os
 import time
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from pillion.proxies.rendered import Missing, RenderError
-from pillion.proxies.rendered import Rendered as Rendered
+from pillion.proxies.rendered import Missing, Rendered, RenderError
+from pillion.proxies.shipped import template_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from pillion.proxies.facts import Facts, ProxyKind
     from pillion.proxies.references import Reference
+    from pillion.proxies.template_engine import Code
+
+__all__ = ["LIMIT_S", "Missing", "RenderError", "Rendered", "Templates", "render"]
 
 LIMIT_S = 2.0
 """How long rendering may take; what takes longer has no end."""
@@ -26,6 +30,8 @@ LIMIT_S = 2.0
 class Templates:
     """Where a proxy's files come from: `main` and `files` are names of files with the path of each one's template, or `pillion:` and the name of
     a shipped one. `values` is what the settings say for them.
+
+    Raises `RenderError` for a shipped template that there is not.
     """
 
     def __init__(
@@ -36,9 +42,17 @@ class Templates:
         values: Mapping[str, object] = MappingProxyType({}),
     ) -> None:
         self.kind = kind
-        self.main = main
-        self.files = files
         self.values = values
+        named = [main, *sorted((name, one) for name, one in files.items() if name != main[0])]
+        self.paths = {name: _path_of(kind, template) for name, template in named}
+        """The template of each file, the main one's first."""
+        self._shown = {_path_of(kind, one): one for _, one in named if one.startswith("pillion:")}
+        self.code: Code | None = None
+        """What is compiled, of `template_rendering`."""
+
+    def shown(self, path: str) -> str:
+        """How messages call a template: a shipped one by its name, others by their file's."""
+        return self._shown.get(path) or os.path.basename(path)
 
 
 def render(
@@ -51,8 +65,18 @@ def render(
 ) -> Rendered | Missing:
     """The files that `templates` make of `values`, or which values are missing.
 
-    It reads the templates and takes up to `limit_s`: call it in a thread (`asyncio.to_thread`), which ends by itself. Raises `RenderError`
-    for what makes no configuration.
+    It reads the templates and takes up to `limit_s`, after which it ends by itself: call it in a thread (`asyncio.to_thread`). One at a time for
+    each `templates`. Raises `RenderError` for what makes no configuration.
     """
-    del values, limit_s, clock_s
-    raise RenderError(f"cannot render {facts.name}: {templates.main[1]} cannot be read yet")
+    # Jinja2 is paid for by those who have a proxy, at its first rendering.
+    from pillion.proxies.template_rendering import Rendering
+
+    return Rendering(templates, values, facts, clock_s, clock_s() + limit_s).result()
+
+
+def _path_of(kind: ProxyKind, template: str) -> str:
+    return (
+        template_path(kind, template)
+        if template.startswith("pillion:")
+        else os.path.abspath(template)
+    )
