@@ -1,0 +1,281 @@
+"""HAProxy as its manager sees it: checked by `haproxy -c`, loaded by its master, proved by `show proc` and by the served version, and changed
+without a load where run time can express the change."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from typing import TYPE_CHECKING
+
+from pillion.base.command import run_command
+from pillion.errors import PillionError
+from pillion.proxies import proof
+from pillion.proxies.driver import (
+    GOOD,
+    OUTPUT_BYTES,
+    Level,
+    Place,
+    ProxyStatus,
+    Verdict,
+)
+from pillion.proxies.haproxy_addresses import Bound, bound_addresses, first_taken
+from pillion.proxies.haproxy_file import Unreadable
+from pillion.proxies.haproxy_master import Master, Outcome, Processes, judge
+from pillion.proxies.haproxy_messages import alerts
+from pillion.proxies.haproxy_runtime import LEAVING_S, Runtime
+from pillion.proxies.haproxy_socket import CommandSocket
+from pillion.proxies.rendered import VERSION_PLACE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pillion.base.tasks import RootTasks
+    from pillion.proxies.driver import Runner
+    from pillion.proxies.rendered import Rendered
+
+MAIN_FILE = "haproxy.cfg"
+CHECK_S = 30.0
+LOAD_S = 10.0
+"""For the master to say what came of a load: it parses everything anew, and tries for a second to bind what is taken."""
+_FIRST_WAIT_S = 0.01
+_LAST_WAIT_S = 0.2
+_GROWTH = 1.5
+_FILE_BYTES = 8 << 20
+
+
+class HaproxyDriver:
+    """One HAProxy in master-worker mode.
+
+    `directory` holds the served `haproxy.cfg`. `master` and `admin` are addresses of its command lines (`CommandSocket`), empty when there is none;
+    `proof_path` is the Unix socket that tells the version. `said` returns what the process has lately said on its stderr, empty when
+    nobody keeps that. `leaving_s` bounds the sessions of servers that left.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        directory: str,
+        runner: Runner,
+        tasks: RootTasks,
+        *,
+        master: str,
+        admin: str,
+        proof_path: str,
+        binary: str = "haproxy",
+        leaving_s: float = LEAVING_S,
+        said: Callable[[], str] = str,
+    ) -> None:
+        self._directory = directory
+        self._runner = runner
+        self._master = Master(CommandSocket(master)) if master else None
+        self._proof_path = proof_path
+        self._binary = binary
+        self._said = said
+        self._loaded_after: Processes | None = None
+        self._awaited = False
+        self.runtime = (
+            Runtime(name, CommandSocket(admin), tasks, leaving_s=leaving_s) if admin else None
+        )
+
+    async def check(self, directory: str) -> Verdict:
+        """What `haproxy -c` says of the files in `directory`, and whether the addresses that they add can be bound."""
+        file = os.path.join(directory, MAIN_FILE)
+        command = [self._binary, "-c", "-C", directory, "-f", file]
+        ended = await run_command(command, CHECK_S)
+        if ended.failure:
+            places = alerts(ended.output, directory)
+            reason = _first(places) or ended.failure
+            return Verdict(
+                False, reason, ended.output[:OUTPUT_BYTES], places, passing=_passing(places)
+            )
+        taken = await asyncio.to_thread(self._taken, file)
+        if taken is not None:
+            return Verdict(False, _first((taken,)), taken.message, (taken,), passing=True)
+        return Verdict(True, output=ended.output[:OUTPUT_BYTES])
+
+    async def load(self) -> Verdict:
+        """Start it, or have its master load what is in place, and wait until the master knows what came of that."""
+        pid = self._runner.running()
+        before = await self._processes()
+        self._loaded_after, self._awaited = before, False
+        try:
+            if pid is None and before is None:
+                await self._runner.start()
+            else:
+                await self._reload()
+        except PillionError as error:
+            return Verdict(False, str(error), passing=True)
+        if self.runtime is not None:
+            self.runtime.forget()
+        if self._master is None:
+            return GOOD
+        self._awaited = True
+        end_s = asyncio.get_running_loop().time() + LOAD_S
+        wait_s = _FIRST_WAIT_S
+        while True:
+            outcome = await self._outcome()
+            if outcome.failed:
+                return await self._failed()
+            if outcome.done:
+                self._awaited = False
+                return GOOD
+            if asyncio.get_running_loop().time() >= end_s:
+                return Verdict(
+                    False,
+                    f"HAProxy's master does not say within {LOAD_S:g} s what came of the load",
+                    self._words(),
+                    passing=True,
+                )
+            await asyncio.sleep(wait_s)
+            wait_s = min(wait_s * _GROWTH, _LAST_WAIT_S)
+
+    async def prove(self, version: str, timeout_s: float) -> Verdict:
+        """Whether the present worker serves `version`: it says so itself, or was brought level with it at run time since it was loaded."""
+        loop = asyncio.get_running_loop()
+        end_s = loop.time() + timeout_s
+        wait_s = _FIRST_WAIT_S
+        while True:
+            answer = await proof.ask(
+                self._proof_path, max(0.05, min(proof.ASK_S, end_s - loop.time()))
+            )
+            outcome = await self._outcome() if self._awaited else Outcome(done=True)
+            if outcome.failed:
+                return await self._failed()
+            if outcome.done and answer.version:
+                if answer.version == version or await self._level_version() == version:
+                    self._awaited = False
+                    return GOOD
+                answer = proof.Answer(why=f"it serves {answer.version}, not {version}")
+            if loop.time() >= end_s:
+                why = answer.why or "its new worker is not there yet"
+                return Verdict(
+                    False,
+                    f"HAProxy did not prove {version} within {timeout_s:g} s: {why}",
+                    self._words(),
+                    alerts(self._words(), self._directory),
+                    passing=True,
+                )
+            await asyncio.sleep(min(wait_s, max(0.0, end_s - loop.time())))
+            wait_s = min(wait_s * _GROWTH, _LAST_WAIT_S)
+
+    async def status(self) -> ProxyStatus:
+        """What runs: from the master, the runner and the proof, as far as each of them answers."""
+        processes = await self._processes()
+        pid = self._runner.running()
+        if processes is None and pid is None:
+            return ProxyStatus(False)
+        version = await self._level_version() or (await proof.ask(self._proof_path)).version
+        if processes is None:
+            return ProxyStatus(True, pid, version or None)
+        return ProxyStatus(
+            bool(processes.workers),
+            processes.master,
+            version or None,
+            len(processes.workers),
+            len(processes.old_workers),
+        )
+
+    async def bring_level(self, old: Rendered, new: Rendered) -> Level:
+        """Change the servers at run time when that is all in which the two differ; `old` and `new` may be the same, to mend a drift."""
+        if self.runtime is None:
+            return Level(False, why="there is no admin socket")
+        before, after = _texts(old), _texts(new)
+        main = new.files[0].name
+        if old.files[0].name != main or before.keys() != after.keys():
+            return Level(False, why="there are other files than before")
+        for name in after:
+            if name != main and before[name] != after[name]:
+                return Level(False, why=f"{name} changes too")
+        return await self.runtime.bring_level(before[main], after[main], new.version)
+
+    async def drift(self, rendered: Rendered) -> str:
+        """In what the process differs from `rendered`, in words; empty when in nothing, or when it cannot be said."""
+        if self.runtime is None:
+            return ""
+        found = await self.runtime.drift(rendered.files[0].text)
+        return "" if isinstance(found, str) else "; ".join(found.differences[:10])
+
+    async def _reload(self) -> None:
+        if self._master is not None and await self._master.reload():
+            return
+        # The signal does the same (management guide, section 4); the socket's path may have been removed.
+        await self._runner.signal("USR2")
+
+    async def _processes(self) -> Processes | None:
+        return None if self._master is None else await self._master.processes()
+
+    async def _outcome(self) -> Outcome:
+        now = await self._processes()
+        return Outcome() if now is None else judge(self._loaded_after, now)
+
+    async def _failed(self) -> Verdict:
+        """A load that failed, in HAProxy's own words wherever they can be had."""
+        self._awaited = False
+        words = self._words()
+        if not words and self._master is not None:
+            words = await self._master.words()
+        places = alerts(words, self._directory)
+        if not places:
+            found = await self.check(self._directory)
+            words, places = words or found.output, found.places
+        reason = _first(places) or "HAProxy could not load it, and runs on as it was"
+        return Verdict(False, reason, words[:OUTPUT_BYTES], places, passing=_passing(places))
+
+    async def _level_version(self) -> str:
+        return "" if self.runtime is None else await self.runtime.level_version()
+
+    def _words(self) -> str:
+        return self._said()[-OUTPUT_BYTES:]
+
+    def _taken(self, file: str) -> Place | None:
+        """The first address that `file` adds to those of the served file and that cannot be bound."""
+        try:
+            wanted = bound_addresses(_read(file))
+        except (OSError, UnicodeDecodeError, Unreadable):
+            return None
+        held: tuple[Bound, ...] = ()
+        live = os.path.join(self._directory, MAIN_FILE)
+        try:
+            held = bound_addresses(_read(live))
+        except FileNotFoundError:
+            # The first version ever.
+            pass
+        except (OSError, UnicodeDecodeError, Unreadable):
+            # What it holds is not known, so that no address can be told to be new.
+            return None
+        return first_taken(wanted, held, MAIN_FILE)
+
+
+def _texts(rendered: Rendered) -> dict[str, str]:
+    return {
+        file.name: file.text.replace(rendered.version, VERSION_PLACE) for file in rendered.files
+    }
+
+
+def _read(path: str) -> str:
+    with open(path, encoding="utf-8") as file:
+        return file.read(_FILE_BYTES)
+
+
+def _first(places: tuple[Place, ...]) -> str:
+    if not places:
+        return ""
+    place = places[0]
+    return f"{place.file} line {place.line}: {place.message}" if place.file else place.message
+
+
+def _passing(places: tuple[Place, ...]) -> bool:
+    """Whether the same files may be accepted a moment later: a port that is taken, a name that is not resolved, a full disk or table."""
+    words = " ".join(place.message for place in places).lower()
+    return any(
+        text in words
+        for text in (
+            "address already in use",
+            "cannot bind",
+            "could not resolve",
+            "cannot assign requested address",
+            "no space left",
+            "too many open files",
+            "cannot allocate memory",
+        )
+    )
