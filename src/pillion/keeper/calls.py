@@ -129,11 +129,11 @@ class Calls:
 
     def _listeners(self) -> dict[str, Json]:
         plan = self._keeper.plan
-        if "ambassador" not in plan:
+        if "ambassador" not in plan and "proxies" not in plan:
             return {}
         from .listeners import addresses
 
-        return {**addresses(plan["ambassador"], self._keeper.instance.sockets)}
+        return {**addresses(plan, self._keeper.instance.sockets)}
 
     def _component(self, params: Message) -> Component:
         name = str(params.get("name"))
@@ -156,7 +156,8 @@ class Calls:
             )
         return component
 
-    def _when_changed(self, component: Component, then: Callable[[], None]) -> None:
+    def when_changed(self, component: Component, then: Callable[[], None]) -> None:
+        """Do this when a component that was told to stop has stopped."""
         self._waiting.setdefault(component.name, []).append(then)
 
     def component_changed(self, component: Component) -> None:
@@ -168,14 +169,29 @@ class Calls:
     def _start(self, reply: Reply, params: Message) -> None:
         component = self._own_component(params)
         self._refuse_while_stopping()
+
+        def begin() -> None:
+            if component.process is None:
+                self._keeper.exits.restart_component(component)
+            reply.result(component.view())
+
+        if component.role == parts.PROXY and component.processes():
+            if not component.stop_wanted or component.leaving:
+                raise Refused(
+                    409,
+                    "Already running",
+                    f"cannot start {component.name}: it is {component.state}",
+                )
+            # On its way out, and wanted again.
+            self.when_changed(component, begin)
+            return
         if component.process is not None:
             raise Refused(
                 409,
                 "Already running",
                 f"cannot start {component.name}: it runs as pid {component.process.pid}",
             )
-        self._keeper.exits.restart_component(component)
-        reply.result(component.view())
+        begin()
 
     def _stop(self, reply: Reply, params: Message) -> None:
         component = self._own_component(params)
@@ -199,18 +215,25 @@ class Calls:
 
     def _end(self, component: Component, then: Callable[[], None]) -> None:
         process = component.process
-        if process is None:
+        if process is None and not (component.role == parts.PROXY and component.retiring):
             if component.restart_timer is not None:
                 component.restart_timer.cancel()
                 component.restart_timer = None
             component.state = parts.STOPPED
             then()
             return
-        self._when_changed(component, then)
+        self.when_changed(component, then)
         if component.stop_wanted:
             return
         component.stop_wanted = True
         component.state = parts.STOPPING
+        if process is None:
+            return  # what a killed master has left is being ended
+        if component.role == parts.PROXY:
+            from .proxies import stop
+
+            stop(self._keeper, component, self._keeper.plan["proxies"][component.name])
+            return
         if component is self._keeper.app:
             self._keeper.drain.before(lambda: self._stop_app(process))
             return
@@ -301,9 +324,14 @@ class Calls:
         process = component.process
         if process is None or count is None:
             return
-        pids = (
-            self._keeper.exits.app_pids(process) if component is self._keeper.app else [process.pid]
-        )
+        if component is self._keeper.app:
+            pids = self._keeper.exits.app_pids(process)
+        elif component.role == parts.PROXY:
+            from .proxies import living
+
+            pids = living(process)
+        else:
+            pids = [process.pid]
         for pid in pids:
             try:
                 resource.prlimit(pid, resource.RLIMIT_NOFILE, (count, count))

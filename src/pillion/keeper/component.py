@@ -29,6 +29,8 @@ FAILED = "failed"
 AGENT = "agent"
 SHIPPER = "shipper"
 AMBASSADOR = "ambassador"
+# A program of someone else's that we run beside them; each is a component by a name of the user's.
+PROXY = "proxy"
 
 
 class Process:

@@ -112,9 +112,13 @@ class Exits:
             self._keeper.drain.over()
             self._keeper.push_state()
             self._clear_leftovers(process, lambda: self.app_ended(process, code))
+        elif component.role == parts.PROXY:
+            from .proxies import ended
+
+            ended(self._keeper, component, process)
         else:
             process.group.kill()
-            self._remove_group(process)
+            self.remove_group(process)
             self._sidecar_ended(component, process, code)
 
     def _cause(self, component: Component, process: Process) -> str | None:
@@ -160,7 +164,7 @@ class Exits:
         self, component: Component, process: Process, last_exit: dict[str, Json]
     ) -> None:
         process.group.kill()
-        self._remove_group(process)
+        self.remove_group(process)
         if process is component.successor:
             component.successor = None
             if self._keeper.upgrade is not None:
@@ -191,7 +195,7 @@ class Exits:
             nonlocal first
             pids = self.app_pids(process)
             if not pids:
-                self._remove_group(process)
+                self.remove_group(process)
                 then()
                 return
             if first:
@@ -217,14 +221,15 @@ class Exits:
         for component in self._keeper.sidecars:
             for other in component.processes():
                 others.update([other.pid, *posix.descendants_of(other.pid)])
+        for component in self._keeper.proxies:
+            for other in component.processes():
+                others.update(posix.session_of(other.pid))
         return [p for p in posix.descendants_of(os.getpid()) if p not in others]
 
-    def _remove_group(self, process: Process, tries: int = 50) -> None:
+    def remove_group(self, process: Process, tries: int = 50) -> None:
         """Remove a group; right after a kill the kernel may still count its last process, so again a little later."""
         if not process.group.remove() and tries:
-            self._keeper.loop.after(
-                _LEFTOVER_POLL_S, lambda: self._remove_group(process, tries - 1)
-            )
+            self._keeper.loop.after(_LEFTOVER_POLL_S, lambda: self.remove_group(process, tries - 1))
 
     def app_ended(self, process: Process, code: int) -> None:
         """The app and what it left behind are gone: start it again, or end."""
@@ -252,7 +257,7 @@ class Exits:
                 print(f"pillion: the app failed for good: {decision.reason}", file=sys.stderr)
             self._keeper.shutdown.begin(shell_code, "the app has ended")
             return
-        self._schedule_restart(app, decision)
+        self.schedule_restart(app, decision)
 
     def adopted_ended(self, code: int | None) -> None:
         """What we were attached to has ended: retire with it. Its code is passed on where the kernel tells it, else 0."""
@@ -265,7 +270,8 @@ class Exits:
         self._keeper.event("exited", "app", words, {**app.last_exit})
         self._keeper.shutdown.begin(number if number >= 0 else 128 - number, "the app has ended")
 
-    def _schedule_restart(self, component: Component, decision: restart.Decision) -> None:
+    def schedule_restart(self, component: Component, decision: restart.Decision) -> None:
+        """Start a component again when it has been decided."""
         component.state = parts.BACKOFF
         component.restarts += 1
         self._keeper.event(
@@ -283,6 +289,10 @@ class Exits:
             return
         if component is self._keeper.app:
             self._keeper.starter.start_app()
+        elif component.role == parts.PROXY:
+            from .proxies import start
+
+            start(self._keeper, component)
         else:
             self._keeper.starter.start_sidecar(component)
 
@@ -322,7 +332,7 @@ class Exits:
             )
             self._keeper.starter.start_sidecar(component)
         else:
-            self._schedule_restart(component, decision)
+            self.schedule_restart(component, decision)
 
 
 def _last_exit(code: int) -> dict[str, Json]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 
-from . import places, tree
+from . import places, posix, tree
 from .cgroups import Group, remove_tree
 from .lean import json, signal
 
@@ -31,6 +31,8 @@ class Tree:
         self._stop_timeout_s = 10.0
         self._app: list[Group] = []
         self._sidecar: list[Group] = []
+        # Of proxies, where no control group has the list of their processes.
+        self._sessions: list[int] = []
         self._bases: list[str] = []
         self._runtime_dir = ""
         self.drain_s = 10.0
@@ -43,6 +45,8 @@ class Tree:
         self._runtime_dir = str(message.get("runtime_dir", self._runtime_dir))
         self._app = _groups(message.get("app"))
         self._sidecar = _groups(message.get("sidecar"))
+        sessions = message.get("sessions")
+        self._sessions = [_int(s, 0) for s in sessions] if isinstance(sessions, list) else []
         bases = message.get("bases")
         self._bases = [str(b) for b in bases] if isinstance(bases, list) else []
 
@@ -97,6 +101,7 @@ class Tree:
         deadline_s = time.monotonic() + _SIDECAR_BOUND_S
         for group in self._sidecar:
             tree.signal_all(tree.component_pids(group, self._run, sidecar=True), signal.SIGTERM)
+        tree.signal_all(self._session_pids(), signal.SIGTERM)
         for group in self._sidecar:
             while (
                 tree.component_pids(group, self._run, sidecar=True)
@@ -104,6 +109,12 @@ class Tree:
             ):
                 time.sleep(0.02)
             tree.kill_until_gone(group, self._run, _KILL_BOUND_S, sidecar=True)
+        while self._session_pids() and time.monotonic() < deadline_s:
+            time.sleep(0.02)
+        tree.signal_all(self._session_pids(), signal.SIGKILL)
+
+    def _session_pids(self) -> list[int]:
+        return [pid for leader in self._sessions if leader for pid in posix.session_of(leader)]
 
     def clear(self) -> None:
         """Remove the control groups and the files by which others find a living instance."""

@@ -58,7 +58,13 @@ class Keeper:
         self.sidecars = sidecar_components(plan)
         agents = (c for c in self.sidecars if c.role == parts.AGENT)
         self.agent = next(agents, Component(parts.AGENT, plan["agent"]["limits"]))
-        self.components = {c.name: c for c in (self.app, *self.sidecars)}
+        # Programs of others that run beside them, when they are asked for.
+        self.proxies: list[Component] = []
+        if "proxies" in plan:
+            from .proxies import proxy_components
+
+            self.proxies = proxy_components(plan)
+        self.components = {c.name: c for c in (self.app, *self.sidecars, *self.proxies)}
         self.terminal = Terminal(foreground_terminal())
         self.notify = notify.State()
         self.starter = Starter(self)
@@ -158,6 +164,10 @@ class Keeper:
                 self.adopted.watch(self.loop, self.exits.adopted_ended)
             elif component.process is not None:
                 self.starter.watch(component, component.process)
+                if component.role == parts.PROXY:
+                    from .proxies import take_over
+
+                    take_over(self, component)
             elif component.state == parts.BACKOFF:
                 component.restart_timer = self.loop.after(1.0, self.exits.restarter(component))
         if self.app.state == parts.WAITING:
@@ -197,7 +207,7 @@ class Keeper:
 
     def forget(self, component: Component) -> None:
         """A component that the plan has no more has ended."""
-        self.sidecars.remove(component)
+        (self.proxies if component.role == parts.PROXY else self.sidecars).remove(component)
         del self.components[component.name]
         self.send_tree()
         self.push_state()
@@ -208,6 +218,7 @@ class Keeper:
         if channel is None:
             return
         app = self.plan["app"]
+        proxies = [p for c in self.proxies for p in c.processes()]
         sidecar = [p for c in self.sidecars for p in c.processes()]
         channel.send(
             {
@@ -217,7 +228,8 @@ class Keeper:
                 "stop_timeout_s": app["stop_timeout_s"],
                 "runtime_dir": self.instance.runtime_dir,
                 "app": [p.group.dump() for p in self.app.processes()],
-                "sidecar": [p.group.dump() for p in sidecar],
+                "sidecar": [p.group.dump() for p in (*proxies, *sidecar)],
+                "sessions": [p.pid for p in proxies if not p.group.tracked],
                 "bases": list(self.groups.directories()),
             }
         )

@@ -1,6 +1,7 @@
-"""The ambassador's listening sockets: bound once, kept while workers and versions change, and told to the app by its environment.
+"""The listening sockets of the ambassador and of the offload: bound once, kept while processes and versions change, and told to the app by
+its environment.
 
-Loaded only when there is an ambassador. A connection that comes while no worker accepts waits in the backlog.
+Loaded only when there is one of them. A connection that comes while nobody accepts waits in the backlog.
 """
 
 from __future__ import annotations
@@ -15,10 +16,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from .lean import socket
-    from .plan import AmbassadorPlan, ListenerPlan
+    from .plan import AmbassadorPlan, ListenerPlan, Plan
 
 PROXY = "proxy"
 INBOUND = "inbound"
+OFFLOAD = "offload"
 UPSTREAM = "upstream:"
 _BACKLOG = 4096
 # What names a proxy in an environment, in both cases; ours stands in the first two, and nobody else's beside it.
@@ -32,7 +34,20 @@ def setting_of(name: str) -> str:
     """Return the setting that gives a listener its address."""
     if name.startswith(UPSTREAM):
         return f"ambassador.upstreams.{name.removeprefix(UPSTREAM)}.listen"
-    return "inbound.listen" if name == INBOUND else "ambassador.proxy.listen"
+    return f"{name}.listen" if name in (INBOUND, OFFLOAD) else "ambassador.proxy.listen"
+
+
+def worker_listeners(plan: Plan) -> dict[str, ListenerPlan]:
+    """Return the listeners of the ambassador's workers."""
+    return plan["ambassador"]["listeners"] if "ambassador" in plan else {}
+
+
+def plan_listeners(plan: Plan) -> dict[str, ListenerPlan]:
+    """Return every listener that a plan has besides the API's: the workers', and those that are handed to proxies."""
+    found = {**worker_listeners(plan)}
+    for proxy in plan.get("proxies", {}).values():
+        found.update(proxy["listeners"])
+    return found
 
 
 def bind(listeners: Mapping[str, ListenerPlan]) -> dict[str, socket.socket]:
@@ -40,7 +55,7 @@ def bind(listeners: Mapping[str, ListenerPlan]) -> dict[str, socket.socket]:
     bound: dict[str, socket.socket] = {}
     try:
         for name, plan in listeners.items():
-            bound[name] = listen_tcp(plan["listen"], setting_of(name))
+            bound[name] = _listen(name, plan)
     except Failure:
         for sock in bound.values():
             sock.close()
@@ -48,12 +63,16 @@ def bind(listeners: Mapping[str, ListenerPlan]) -> dict[str, socket.socket]:
     return bound
 
 
-def addresses(
-    ambassador: AmbassadorPlan | None, sockets: Mapping[str, socket.socket]
-) -> dict[str, str]:
+def _listen(name: str, plan: ListenerPlan) -> socket.socket:
+    sock = listen_tcp(plan["listen"], setting_of(name))
+    # Who inherits it may take that for granted: nginx does.
+    sock.setblocking(False)
+    return sock
+
+
+def addresses(plan: Plan, sockets: Mapping[str, socket.socket]) -> dict[str, str]:
     """Return where each listener listens, as `host:port` with the port that it got."""
-    names = ambassador["listeners"] if ambassador is not None else ()
-    return {name: host_port(sockets[name]) for name in names if name in sockets}
+    return {name: host_port(sockets[name]) for name in plan_listeners(plan) if name in sockets}
 
 
 class Rebinding:
@@ -96,14 +115,14 @@ class Rebinding:
 
     def _bind(self, name: str, plan: ListenerPlan) -> socket.socket:
         try:
-            sock = listen_tcp(plan["listen"], setting_of(name))
+            sock = _listen(name, plan)
         except Failure as failure:
             in_use = (
                 isinstance(cause := failure.__cause__, OSError) and cause.errno == errno.EADDRINUSE
             )
             if not in_use or not self._make_room(parse_address(plan["listen"])[1]):
                 raise
-            sock = listen_tcp(plan["listen"], setting_of(name))
+            sock = _listen(name, plan)
         self._fresh.append(sock)
         return sock
 

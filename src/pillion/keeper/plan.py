@@ -66,6 +66,17 @@ if TYPE_CHECKING:
         listen: str
         protocol: str
 
+    class ProxyPlan(TypedDict):
+        """A managed proxy that we run. In `command` `{conf}`, `{state}` and `{runtime}` are directories of the instance's;
+        `listeners` are bound by us and handed to it.
+        """
+
+        command: list[str]
+        limits: LimitsPlan
+        stop_signal: str
+        stop_timeout_s: float
+        listeners: dict[str, ListenerPlan]
+
     class AmbassadorPlan(SidecarPlan):
         """`workers` processes share the `listeners`: `upstream:<name>`, `proxy`, `inbound`. `proxy_env`: the app's proxy variables lead to it."""
 
@@ -98,7 +109,7 @@ if TYPE_CHECKING:
     class Plan(TypedDict):
         """Everything the keeper is told. `secret_env` names variables that the sidecar's processes do not inherit.
 
-        `ambassador` is there only when one is used.
+        `ambassador` is there only when one is used, and `proxies`, by their names, where there is one that we run.
         """
 
         v: int
@@ -107,6 +118,7 @@ if TYPE_CHECKING:
         agent: SidecarPlan
         shipper: SidecarPlan
         ambassador: NotRequired[AmbassadorPlan]
+        proxies: NotRequired[dict[str, ProxyPlan]]
         logs: LogsPlan
         api: ApiPlan
         secret_env: NotRequired[list[str]]

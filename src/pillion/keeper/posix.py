@@ -87,3 +87,19 @@ def descendants_of(pid: int) -> list[int]:
     for child in found:
         found.extend(children_of(child))
     return found
+
+
+def session_of(leader: int) -> list[int]:
+    """Return the living processes of the session that `leader` began (proc(5), field 6); it may itself be gone."""
+    found = []
+    for name in os.listdir("/proc"):
+        if not name.isdigit():
+            continue
+        try:
+            with open(f"/proc/{name}/stat", "rb") as stat:
+                fields = stat.read().rpartition(b")")[2].split()
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        if int(fields[3]) == leader and fields[0] not in (b"Z", b"X"):
+            found.append(int(name))
+    return found

@@ -6,11 +6,12 @@ All or nothing: what cannot be had (a limit below what is in use, an address tha
 from __future__ import annotations
 
 from . import component as parts
+from . import proxies
 from .cgroups import LimitRefused
 from .instance import write_token
 from .launch import Failure
 from .lean import signal
-from .listeners import Rebinding, stop_listening
+from .listeners import Rebinding, plan_listeners, stop_listening, worker_listeners
 from .output import open_stream, stream_names
 from .places import PROXY_TOKEN
 from .reply import Refused
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from .component import Component
     from .keeper import Keeper
     from .lean import socket
-    from .plan import ListenerPlan, Plan
+    from .plan import Plan
     from .wire import Json
 
 # For the workers to accept what is in the backlog of a listener that goes.
@@ -67,7 +68,7 @@ def renew(keeper: Keeper, plan: Plan) -> None:
         )
     keeper.lingering.end()
     try:
-        rebinding = Rebinding(keeper.instance.sockets, _listeners(old), _listeners(new))
+        rebinding = Rebinding(keeper.instance.sockets, plan_listeners(old), plan_listeners(new))
     except Failure as failure:
         raise Refused(409, "Cannot listen", str(failure)) from failure
     try:
@@ -77,7 +78,8 @@ def renew(keeper: Keeper, plan: Plan) -> None:
         rebinding.undo()
         raise Refused(409, "Cannot be had", str(refused)) from refused
     keeper.plan = new
-    _rebind(keeper, rebinding)
+    _rebind(keeper, rebinding, {*worker_listeners(old), *worker_listeners(new)})
+    proxies.renew(keeper, old, new)
     for component in going:
         _dismiss(keeper, component)
     for component in wanted.values():
@@ -96,19 +98,19 @@ def _kept(old: Plan, new: Plan) -> Plan:
         "shipper": {**new["shipper"], "enabled": old["shipper"]["enabled"]},
     }
     changed.pop("ambassador", None)
+    changed.pop("proxies", None)
     if "ambassador" in new:
         changed["ambassador"] = new["ambassador"]
+    if "proxies" in new:
+        changed["proxies"] = new["proxies"]
     return changed
-
-
-def _listeners(plan: Plan) -> dict[str, ListenerPlan]:
-    return plan["ambassador"]["listeners"] if "ambassador" in plan else {}
 
 
 def _apply_limits(keeper: Keeper, plan: Plan, names: set[str]) -> None:
     wanted = {
         c.name: sidecar_plan(plan, c.role)["limits"] for c in keeper.sidecars if c.name in names
     }
+    wanted.update({name: proxy["limits"] for name, proxy in plan.get("proxies", {}).items()})
     wanted["app"] = plan["app"]["limits"]
     components = [c for c in keeper.components.values() if c.name in wanted]
     applied: list[Component] = []
@@ -141,31 +143,37 @@ def _furnish(keeper: Keeper, plan: Plan) -> None:
         output.channel.send({"op": "finish", "bound_s": _SCRIBE_FINISH_S})
 
 
-def _rebind(keeper: Keeper, rebinding: Rebinding) -> None:
+def _rebind(keeper: Keeper, rebinding: Rebinding, workers: set[str]) -> None:
     sockets = keeper.instance.sockets
     for name in rebinding.gone:
         sockets.pop(name, None)
     sockets.update(rebinding.added)
     if not rebinding.added and not rebinding.gone:
         return
-    for component in keeper.sidecars:
+    told = workers.intersection((*rebinding.added, *rebinding.gone))
+    for component in keeper.sidecars if told else ():
         if component.role == parts.AMBASSADOR:
             for process in (component.process, component.successor):
                 if process is not None and process.channel is not None:
-                    _tell(keeper, component, process, rebinding)
+                    _tell(keeper, component, process, rebinding, told)
     keeper.lingering.add(rebinding.dropped)
 
 
 def _tell(
-    keeper: Keeper, component: Component, process: parts.Process, rebinding: Rebinding
+    keeper: Keeper,
+    component: Component,
+    process: parts.Process,
+    rebinding: Rebinding,
+    told: set[str],
 ) -> None:
     """Hand a worker what was added and name what is gone; one that does not take it starts anew, with the right ones."""
     assert process.channel is not None
-    names = list(rebinding.added)
+    names = [name for name in rebinding.added if name in told]
+    all_gone = [name for name in rebinding.gone if name in told]
     sent = True
     for first in range(0, max(1, len(names)), _AT_ONCE):
         some: list[Json] = list(names[first : first + _AT_ONCE])
-        gone: list[Json] = [] if first else list(rebinding.gone)
+        gone: list[Json] = [] if first else list(all_gone)
         fds = [rebinding.added[str(name)].fileno() for name in some]
         sent &= process.channel.send({"op": "listeners", "added": some, "gone": gone}, fds)
     if not sent:

@@ -62,10 +62,11 @@ def prepare(plan: Plan, settings: str, name: str | None) -> Instance:
     instance = claim(places.instance_name(name or plan["app"]["name"]), exact=exact)
     ids = lookup_ids(plan["app"]["user"], plan["app"]["group"])
     instance.bind(plan["api"], app_uid=ids[0] if ids else None)
-    if "ambassador" in plan:
-        from .listeners import bind
+    if "ambassador" in plan or "proxies" in plan:
+        from .listeners import bind, plan_listeners
 
-        instance.sockets.update(bind(plan["ambassador"]["listeners"]))
+        instance.sockets.update(bind(plan_listeners(plan)))
+    if "ambassador" in plan:
         instance.proxy_token = write_token(instance.path(places.PROXY_TOKEN))
     if ids is not None and ids[0] != os.getuid():
         # The app's user must reach the sockets in it, and may list nothing.

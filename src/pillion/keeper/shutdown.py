@@ -1,4 +1,6 @@
-"""The ordered end: the app, the ambassador, the last output, then the sidecar with its final flush, then the scribe. Every wait has a bound."""
+"""The ordered end: the app, the ambassador, the last output, the proxies, then the sidecar with its final flush, then the scribe. Every wait
+has a bound.
+"""
 
 from __future__ import annotations
 
@@ -128,9 +130,9 @@ class Shutdown:
         keeper = self._keeper
         channel = keeper.output.channel
         if channel is None or not channel.send({"op": "drain", "id": 1, "bound_s": _DRAIN_BOUND_S}):
-            self._stop_sidecar()
+            self._stop_proxies()
             return
-        keeper.loop.after(_DRAIN_BOUND_S + _MARGIN_S, self._stop_sidecar)
+        keeper.loop.after(_DRAIN_BOUND_S + _MARGIN_S, self._stop_proxies)
 
     def drained(self, message: Message) -> None:
         """The scribe has brought the last output to disk."""
@@ -138,14 +140,28 @@ class Shutdown:
             self._keeper.event(
                 "output-lost", "scribe", "the last output did not reach disk or terminal in time"
             )
-        self._stop_sidecar()
+        self._stop_proxies()
 
-    def _stop_sidecar(self) -> None:
+    def _stop_proxies(self) -> None:
         if self._phase != "output":
             return
-        self._phase = "sidecar"
+        self._phase = "proxies"
         keeper = self._keeper
         keeper.event("stopped", "app", f"exit code {self._code}")
+        if keeper.proxies:
+            from .proxies import end_all
+
+            end_all(keeper)
+        self.proxy_gone()
+
+    def proxy_gone(self) -> None:
+        """A proxy has ended, with all that was left of it."""
+        if self._phase == "proxies" and not any(c.processes() for c in self._keeper.proxies):
+            self._stop_sidecar()
+
+    def _stop_sidecar(self) -> None:
+        self._phase = "sidecar"
+        keeper = self._keeper
         self._stop([c for c in keeper.sidecars if c.role != parts.AMBASSADOR])
         self.sidecar_gone(None)
 

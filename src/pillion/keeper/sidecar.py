@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from .wire import Message
 
 # What the service manager said to us alone, and what would change how our own code behaves.
-_NOT_INHERITED = (
+NOT_INHERITED = (
     "NOTIFY_SOCKET",
     "WATCHDOG_USEC",
     "WATCHDOG_PID",
@@ -123,7 +123,7 @@ def sidecar_launch(
         "passive": passive,
         "fds": dict(numbers),
     }
-    left_out = secret_names(plan).union(_NOT_INHERITED)
+    left_out = secret_names(plan).union(NOT_INHERITED)
     env = {k: v for k, v in os.environ.items() if k not in left_out}
     env[MARK] = instance.run
     env[ROLE_MARK] = json.dumps(place)

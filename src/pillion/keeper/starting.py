@@ -28,7 +28,7 @@ class Starter:
 
     def __init__(self, keeper: Keeper) -> None:
         self._keeper = keeper
-        self._null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
+        self.null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
 
     def start_scribe(self) -> None:
         """Fork a scribe and tell it what it guards."""
@@ -51,7 +51,7 @@ class Starter:
         secrets = -1
         try:
             secrets = hand_over(self._keeper.plan) if component.role == parts.AGENT else -1
-            self._apply_limits(component, group)
+            self.apply_limits(component, group)
             pid, report = launch.start(
                 sidecar_launch(
                     component,
@@ -63,14 +63,14 @@ class Starter:
                     passive=passive,
                     handover=handover,
                     oom_score=self._keeper.oom_score,
-                    null=self._null,
+                    null=self.null,
                     secrets=secrets,
                 )
             )
         except launch.Failure as failure:
             ours.close()
             group.remove()
-            self._start_failed(component, str(failure))
+            self.start_failed(component, str(failure))
             return None
         finally:
             theirs.close()
@@ -100,13 +100,15 @@ class Starter:
         self._keeper.send_tree()
         return process
 
-    def _apply_limits(self, component: Component, group: cgroups.Group) -> None:
+    def apply_limits(self, component: Component, group: cgroups.Group) -> None:
+        """Put a component's limits in force for a new group of it; one that cannot hold is an event."""
         try:
             group.apply(component.limits)
         except cgroups.LimitRefused as refused:
             self._keeper.event("limits", component.name, str(refused))
 
-    def _start_failed(self, component: Component, reason: str) -> None:
+    def start_failed(self, component: Component, reason: str) -> None:
+        """There could be no process: try again a little later."""
         self._keeper.event("failed", component.name, reason)
         print(f"pillion: {reason}", file=sys.stderr)
         component.state = parts.BACKOFF
@@ -151,7 +153,7 @@ class Starter:
         app.generation += 1
         app.restart_timer = None
         group = self._keeper.groups.create(f"app.{app.generation}")
-        self._apply_limits(app, group)
+        self.apply_limits(app, group)
         self._keeper.notify = notify.State()
         self._keeper.watch.new_app()
         try:
@@ -196,7 +198,13 @@ class Starter:
         os.close(process.report)
         process.report = -1
         if not report:
-            if component is self._keeper.app and component.process is process:
+            if component.role == parts.PROXY and component.process is process:
+                # It says nothing of itself; whether it serves, the agent finds out.
+                process.ready = True
+                if component.state == parts.STARTING:
+                    component.state = parts.RUNNING
+                self._keeper.push_state()
+            elif component is self._keeper.app and component.process is process:
                 component.state = parts.RUNNING
                 if self._keeper.plan["app"]["ready"] is None:
                     self.app_ready()

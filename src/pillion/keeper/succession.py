@@ -77,7 +77,7 @@ class Succession:
                 409, f"{', '.join(retiring)} is still handing over from the last upgrade; try again"
             )
             return
-        if leaving := [c.name for c in keeper.sidecars if c.leaving]:
+        if leaving := [c.name for c in (*keeper.sidecars, *keeper.proxies) if c.leaving]:
             self._refuse(409, f"{', '.join(leaving)} is just being stopped; try again")
             return
         memory = self._write_state()

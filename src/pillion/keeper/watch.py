@@ -142,9 +142,9 @@ class Watch:
     def begin(self) -> None:
         """Watch from now on."""
         # Now and not above: needed by nobody at the start, and of our own version whatever is installed later.
-        from . import hang, renewal
+        from . import hang, proxies, renewal
 
-        del hang, renewal
+        del hang, proxies, renewal
         now_s = time.monotonic()
         self._ping_at_s = now_s + self._ping_every_s()
         every_s = self._sample_every_s()

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         ListenerPlan,
         LogsPlan,
         Plan,
+        ProxyPlan,
         RestartPlan,
         SidecarPlan,
         StreamPlan,
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from pillion.settings.app import App
     from pillion.settings.limits import Limits
     from pillion.settings.logs import Logs
+    from pillion.settings.proxies import ManagedProxy
     from pillion.settings.sidecar import Agent, Shipper
     from pillion.settings.supervision import Ready, Restart
 
@@ -36,6 +38,8 @@ HEARTBEAT_MISSES = 2
 _PATIENCE_S = 5.0
 READY_TIMEOUT_S = 10.0
 SIDECAR_STOP_TIMEOUT_S = 5.0
+# What has each finish its connections and end (nginx, "Controlling nginx"; HAProxy's management guide, section 4).
+PROXY_STOP_SIGNALS = {"nginx": "QUIT", "haproxy": "USR1"}
 
 
 def named(settings: Settings) -> Settings:
@@ -69,6 +73,8 @@ def keeper_plan(settings: Settings, settings_file: str | None = None) -> Plan:
                           `stop_timeout_s`, `limits`; the agent's `wait_s` and `required` besides
     `ambassador`          only where one is used: the same for each of its `workers`, `listeners` (name to `listen`
                           and `protocol`, http or tcp: `upstream:<name>`, `proxy`, `inbound`), `proxy_env`, `proxy_credentials`
+    `proxies`             only where the keeper runs one: for each by its name `command` (`{conf}`, `{state}` and `{runtime}` are
+                          directories of the instance's), `limits`, `stop_signal`, `stop_timeout_s`, `listeners`
     `logs`                `spool_bytes`, `spool_age_s`, `ring_bytes` and `streams`: for stdout and stderr
                           each `full` (drop_oldest, drop_newest, block), `pty`, `mirror`
     `api`                 `listen`, `probe_listen`: `host:port` or None
@@ -93,6 +99,8 @@ def keeper_plan(settings: Settings, settings_file: str | None = None) -> Plan:
     }
     if settings.uses_ambassador:
         plan["ambassador"] = _ambassador(settings)
+    if proxies := _proxies(settings):
+        plan["proxies"] = proxies
     return plan
 
 
@@ -163,6 +171,35 @@ def _ambassador(settings: Settings) -> AmbassadorPlan:
         "listeners": listeners,
         "proxy_env": proxy is not None and proxy.env,
         "proxy_credentials": proxy is None or proxy.credentials,
+    }
+
+
+def _proxies(settings: Settings) -> dict[str, ProxyPlan]:
+    """Those that the keeper runs, the offload's nginx among them."""
+    plans = {proxy.name: _proxy(proxy) for proxy in settings.proxies if proxy.run == "keeper"}
+    offload = settings.offload
+    if offload is not None:
+        proxy = offload.as_proxy()
+        plans[proxy.name] = {**_proxy(proxy), "listeners": {proxy.name: _listener(offload.listen)}}
+    return plans
+
+
+def _proxy(proxy: ManagedProxy) -> ProxyPlan:
+    """The command line of nginx(8) or haproxy(1), in the foreground, with a master that stays when its workers change."""
+    conf, state = f"{{conf}}/{proxy.main_file}", "{state}"
+    if proxy.kind == "nginx":
+        # Its messages go where the sidecar's do; what these two directives say is not the configuration's to say.
+        directives = f'daemon off; pid "{state}/nginx.pid";'
+        command = [proxy.program, "-c", conf, "-p", "{conf}/", "-e", "stderr", "-g", directives]
+    else:
+        master = f"unix@{{runtime}}/proxy-{proxy.name}.master,mode,600"
+        command = [proxy.program, "-W", "-S", master, "-f", conf, "-p", f"{state}/haproxy.pid"]
+    return {
+        "command": command,
+        "limits": _limits(proxy.limits),
+        "stop_signal": PROXY_STOP_SIGNALS[proxy.kind],
+        "stop_timeout_s": proxy.stop_timeout_s,
+        "listeners": {},
     }
 
 

@@ -92,7 +92,7 @@ class AppFacts(msgspec.Struct, frozen=True, kw_only=True):
 class Status(msgspec.Struct, frozen=True, kw_only=True):
     """The answer to `status`, and the body of a `state` message. `stopping` when the whole instance is on its way out.
 
-    `listeners` says where each of the ambassador's listens: `host:port`, with the port that it got.
+    `listeners` says where each of the ambassador's listens, and the offload: `host:port`, with the port that it got.
     """
 
     instance: str

@@ -18,6 +18,7 @@ from pillion.keeper.listeners import (
     stop_listening,
     variable_part,
 )
+from pillion.keeper.plan import default_plan
 from pillion.settings.upstreams import upstream_variable
 
 if TYPE_CHECKING:
@@ -102,7 +103,9 @@ def test_each_listener_is_bound_under_its_name(sockets: Sockets) -> None:
     assert list(bound) == list(plan)
     assert all(accepts(port_of(sock)) for sock in bound.values())
     assert not any(os.get_inheritable(sock.fileno()) for sock in bound.values())
-    found = addresses(ambassador(plan), bound)
+    whole = default_plan(["true"], "shop")
+    whole["ambassador"] = ambassador(plan)
+    found = addresses(whole, bound)
     assert found == {name: f"127.0.0.1:{port_of(sock)}" for name, sock in bound.items()}
 
 
