@@ -83,7 +83,7 @@ from pillion.proxies.steps import (
 )
 
 if TYPE_CHECKING:
-    from pillion.proxies.steps import Action, Happening
+    from pillion.proxies.steps import Action, Happening, Outcome
 
 # Old workers are asked after again so soon, while a reload waits for them: nobody tells when one has ended.
 _CROWDED_S = 0.5
@@ -371,12 +371,17 @@ _PHASES = {
 def _restarted(state: State, now: float) -> tuple[State, list[Action]]:
     if not state.live:
         return state, []
-    # It has read the files that are in place.
-    state = _with(state, loaded=state.live)
     if state.phase != "idle":
-        return state, []
+        return state, []  # whatever is under way ends with a proof
+    # It has read the files that are in place.
     state = _with(
-        state, phase="proving", candidate=state.live, telling=False, serving=False, began_s=now
+        state,
+        phase="proving",
+        candidate=state.live,
+        loaded=state.live,
+        telling=False,
+        serving=False,
+        began_s=now,
     )
     return state, [Prove(state.live)]
 
@@ -459,5 +464,5 @@ def _told(state: State, kind: str, why: str, now: float, changes: int) -> Tell:
     return Tell(kind, why, state.candidate, took_s=took_s, changes=changes)
 
 
-def _record(tell: Tell, outcome: str) -> Record:
+def _record(tell: Tell, outcome: Outcome) -> Record:
     return Record(tell.version, outcome, tell.reason, tell.previous, tell.took_s, tell.changes)

@@ -102,6 +102,11 @@ class Manager:
         return self.world.settings.name
 
     @property
+    def age_s(self) -> float | None:
+        """Seconds since the present version was found to serve; None while none is."""
+        return None if self.good_s is None else round(self.world.clock() - self.good_s, 3)
+
+    @property
     def in_charge(self) -> bool:
         """Whether the proxy is this agent's to change."""
         return self.state.phase != "new" and not self._ending.is_set()
@@ -130,6 +135,12 @@ class Manager:
     def changed(self) -> None:
         """Something that it uses is another."""
         self._send(Changed())
+
+    def look_at_facts(self) -> None:
+        """The keeper has told something: what the templates know of the app may be another."""
+        facts = self.performer.facts
+        if facts is not None and facts != self.world.facts():
+            self._send(Changed())
 
     def restarted(self) -> None:
         """The keeper has started its process anew."""

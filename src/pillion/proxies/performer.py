@@ -77,14 +77,15 @@ class World(msgspec.Struct, frozen=True):
 
 
 class Performer:
-    """Carries out actions, one at a time. `live` is the rendering that is in place, `stale_s` the age of what it was made of, where that is in doubt."""
+    """Carries out actions, one at a time. `live` is the rendering that is in place, `candidate` the one on its way or refused last, `facts` what it was made with."""
 
     def __init__(self, world: World) -> None:
         self.world = world
         self.live: Rendered | None = None
         self.candidate: Rendered | None = None
         self.used: frozenset[Reference] = frozenset()
-        self.stale_s: int | None = None
+        self.facts: Facts | None = None
+        self.old_workers = 0
         self.failures = 0
         self._pinned = ""
         self._held: Held = NOBODY
@@ -156,9 +157,9 @@ class Performer:
         return await make(world.render, world.sources, world.facts(), self.used)
 
     async def _render(self, *, forced: bool) -> Happening:
-        made = await self.make()
+        self.facts = facts = self.world.facts()
+        made = await make(self.world.render, self.world.sources, facts, self.used)
         self.used = made.used
-        self.stale_s = made.stale_s
         self.candidate = made.rendered
         if made.rendered is None:
             return Failed(made.words, made.passing)
@@ -181,8 +182,8 @@ class Performer:
         crowded = False
         if before is None or before.version != made.rendered.version:
             status = await self.world.driver.status()
-            most = self.world.settings.old_workers * max(1, status.workers)
-            crowded = status.old_workers >= most
+            self.old_workers = status.old_workers
+            crowded = status.old_loads >= self.world.settings.old_workers
         return Candidate(made.rendered.version, crowded=crowded)
 
     async def _recall(self, version: str) -> Happening:

@@ -20,8 +20,10 @@ Phase: TypeAlias = Literal[
     "returning",
 ]
 
-OUTCOMES = ("unchanged", "applied", "changed", "waiting", "held", "refused", "returned", "failed")
-"""`failed`: neither the new version nor the last good one serves."""
+Outcome: TypeAlias = Literal[
+    "", "unchanged", "applied", "changed", "waiting", "held", "refused", "returned", "failed"
+]
+"""What became of an attempt. `failed`: neither the new version nor the last good one serves."""
 
 
 class Rules(msgspec.Struct, frozen=True):
@@ -44,7 +46,7 @@ class State(msgspec.Struct, frozen=True):
 
     `live` is the last good version, whose files are in place whenever nothing is under way, `serving` whether it was proved since it was loaded;
     `loaded` the version that the process read when it was loaded last, which is older than `live` after a change at run time. `outcome` is what
-    became of the last attempt (`OUTCOMES`), `reason` what has been wrong since then and was told, `pinned` the version that was chosen by hand.
+    became of the last attempt, `reason` what has been wrong since then and was told, `pinned` the version that was chosen by hand.
     `held` is what the guard said last. `trying`: this attempt is made although the same version was refused before.
     """
 
@@ -69,7 +71,7 @@ class State(msgspec.Struct, frozen=True):
     again_s: float | None = None
     refused: str = ""
     reason: str = ""
-    outcome: str = ""
+    outcome: Outcome = ""
     held: str = ""
     began_s: float = 0.0
     changes: int = 0
@@ -278,7 +280,7 @@ class Record(msgspec.Struct, frozen=True):
     """Into the history: what became of a version."""
 
     version: str
-    outcome: str
+    outcome: Outcome
     reason: str
     previous: str = ""
     took_s: float = 0.0
