@@ -20,8 +20,8 @@ _HEAD = re.compile(
     r"(?:\d{4}/\d\d/\d\d \d\d:\d\d:\d\d |nginx: )\[(emerg|alert|crit|error|warn|notice|info|debug)\] "
     r"(?:\d+#\d+: )?(?:\*\d+ )?"
 )
-# ngx_conf_log_error(): the file and the line come last.
-_WHERE = re.compile(r" in ([^\n]+?):(\d+)\Z")
+# ngx_conf_log_error(): the file, always with its whole path, and the line come last; the message may have an "in" of its own.
+_WHERE = re.compile(r"(?s:.*)( in (/[^\n]+):(\d+))\Z")
 _SUMMARY = re.compile(r"nginx: (?:the )?configuration file ")
 _GRAVE = frozenset({"emerg", "alert", "crit"})
 # What may be otherwise a moment later without any change of the configuration: strerror(3) of ports, addresses, disk and descriptors,
@@ -63,12 +63,12 @@ def messages(words: str, directories: Sequence[str] = ()) -> tuple[Message, ...]
     """What nginx says in `words`, at most `MOST_MESSAGES`, each once; files below one of `directories` are named relative to it."""
     found: dict[Message, None] = {}
     for level, text in _parts(words):
-        where = _WHERE.search(text)
+        where = _WHERE.match(text)
         if where is None:
             found[Message(level, _line(text))] = None
         else:
-            name = _relative(where[1], directories)
-            found[Message(level, _line(text[: where.start()]), name, int(where[2]))] = None
+            name = _relative(where[2], directories)
+            found[Message(level, _line(text[: where.start(1)]), name, int(where[3]))] = None
         if len(found) >= MOST_MESSAGES:
             break
     return tuple(found)

@@ -15,7 +15,7 @@ _WORKER = "nginx: worker process"
 _OLD = "nginx: worker process is shutting down"
 _TITLE_BYTES = 256
 _PARENT, _STARTED = 1, 19
-# Clock ticks, which are 10 ms, between the first moments of two workers of one load; loads follow each other more slowly.
+# Clock ticks, which are 10 ms, between the first moments of two workers of one load; after each load the master sleeps for 100 ms.
 _TOGETHER = 5
 
 
