@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from pillion.locks.locks import Locks
     from pillion.logs.inlet import Inlet
     from pillion.model.stats import Stats
+    from pillion.proxies.fleet import Fleet
     from pillion.secrets.secrets import Secrets
 
 T = TypeVar("T")
@@ -74,6 +75,7 @@ class Context(msgspec.Struct):
     locks: Locks | None = None
     services: Services | None = None
     ambassador: ControlPlane | None = None
+    proxies: Fleet | None = None
 
     @property
     def state_dir(self) -> str:

@@ -189,7 +189,11 @@ def _proxy(proxy: ManagedProxy) -> ProxyPlan:
     conf, state = f"{{conf}}/{proxy.main_file}", "{state}"
     if proxy.kind == "nginx":
         # Its messages go where the sidecar's do; what these two directives say is not the configuration's to say.
-        directives = f'daemon off; pid "{state}/nginx.pid";'
+        # What keeps it from loading is written down once more, where its driver looks for it.
+        directives = (
+            f'daemon off; pid "{state}/nginx.pid"; error_log stderr; '
+            f'error_log "{{runtime}}/proxy-{proxy.name}.words" emerg;'
+        )
         command = [proxy.program, "-c", conf, "-p", "{conf}/", "-e", "stderr", "-g", directives]
     else:
         master = f"unix@{{runtime}}/proxy-{proxy.name}.master,mode,600"

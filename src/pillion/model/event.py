@@ -54,6 +54,13 @@ KINDS = (
     "certificate-changed",
     "certificate-refused",
     "certificate-expires",
+    "proxy-applied",
+    "proxy-changed",
+    "proxy-drift",
+    "proxy-edited",
+    "proxy-held",
+    "proxy-refused",
+    "proxy-returned",
 )
 
 

@@ -14,6 +14,7 @@ from pillion.processes.agent_intake import PostedLogs
 from pillion.processes.agent_locks import LocksPart
 from pillion.processes.agent_part import Part
 from pillion.processes.agent_projection import ProjectionPart
+from pillion.processes.agent_proxies import ProxiesPart
 from pillion.processes.agent_readiness import AppProbe
 from pillion.processes.agent_secrets import SecretsPart
 from pillion.processes.agent_store import StorePart
@@ -58,6 +59,7 @@ def make_parts(outfit: Outfit) -> tuple[Part, ...]:
         health,
         discovery,
         AmbassadorPart(outfit, config.config, discovery.services),
+        ProxiesPart(outfit, config.config, discovery.services),
         AppProbe(outfit.control, outfit.settings.app, outfit.tasks),
         PostedLogs(outfit),
         EnvironmentFacts(outfit),

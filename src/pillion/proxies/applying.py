@@ -333,8 +333,9 @@ def _returning(state: State, event: Happening, now: float) -> tuple[State, list[
             ]
         return _not_serving(state, event.words, now)
     told: list[Action] = []
+    outcome: Outcome = "returned"
     if event.proved:
-        why, outcome = state.reason, "returned"
+        why = state.reason
     else:
         why = f"{state.reason}; the version before it does not serve either: {event.words}"
         outcome = "failed"

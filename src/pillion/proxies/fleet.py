@@ -86,6 +86,11 @@ class Fleet:
                 manager.restarted()
             if pid is not None:
                 self._pids[name] = pid
+        self.look_at_facts()
+
+    def look_at_facts(self) -> None:
+        """What templates know of the app may be another."""
+        for manager in self._managers.values():
             manager.look_at_facts()
 
     def end(self) -> None:

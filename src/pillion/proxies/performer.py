@@ -89,6 +89,8 @@ class Performer:
         self.failures = 0
         self._pinned = ""
         self._held: Held = NOBODY
+        # A set of templates is rendered once at a time.
+        self._making = asyncio.Lock()
         self._outlines = Outlines(world.site.state)
         self.history = History(world.site.history, world.settings.history)
         self._secrets: dict[str, str] = {}
@@ -154,11 +156,13 @@ class Performer:
     async def make(self) -> Made:
         """Render with the values of now, without any effect."""
         world = self.world
-        return await make(world.render, world.sources, world.facts(), self.used)
+        async with self._making:
+            return await make(world.render, world.sources, world.facts(), self.used)
 
     async def _render(self, *, forced: bool) -> Happening:
         self.facts = facts = self.world.facts()
-        made = await make(self.world.render, self.world.sources, facts, self.used)
+        async with self._making:
+            made = await make(self.world.render, self.world.sources, facts, self.used)
         self.used = made.used
         self.candidate = made.rendered
         if made.rendered is None:
