@@ -4,12 +4,14 @@ from .breaker cimport Breaker
 
 cdef class Endpoint:
     cdef public Py_ssize_t active
+    cdef public bytes authority
     cdef public double born_s
     cdef public Breaker breaker
     cdef public double due_s
     cdef public long long failures
     cdef public Py_ssize_t index
     cdef public str key
+    cdef public bint named
     cdef public long long number
     cdef public int place
     cdef public object pool

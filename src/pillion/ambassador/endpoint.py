@@ -15,17 +15,19 @@ class Endpoint:
     """An endpoint that was told by a snapshot, and what this worker knows of it beyond.
 
     The data path keeps `active` (requests in flight), `requests`, `failures` and `pool` (its
-    connections). `born_s` is since when it takes its share: from then on slow start raises it.
+    connections). `authority` is what a Host field says of it, `named` whether a URL or DNS gave it a name. `born_s` is since when it takes its share: from then on slow start raises it.
     """
 
     __slots__ = (
         "active",
+        "authority",
         "born_s",
         "breaker",
         "due_s",
         "failures",
         "index",
         "key",
+        "named",
         "number",
         "place",
         "pool",
@@ -60,7 +62,17 @@ class Endpoint:
     def describe(self, spec: "EndpointSpec") -> None:
         """Take over what a new snapshot says of it."""
         self.spec = spec
+        self.named = bool(spec.host)
+        self.authority = (
+            _authority(spec.host, spec.port, tls=spec.tls) if spec.host else spec.key.encode()
+        )
         self.weight = max(0, min(spec.weight, MOST_WEIGHT))
 
     def __repr__(self) -> str:
         return f"Endpoint({self.key}, {self.breaker.state}, active={self.active})"
+
+
+def _authority(host: str, port: int, *, tls: bool) -> bytes:
+    usual = 443 if tls else 80
+    name = f"[{host}]" if ":" in host else host
+    return (name if port == usual else f"{name}:{port}").encode()

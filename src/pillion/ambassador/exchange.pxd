@@ -15,7 +15,7 @@ from .trace cimport Trace
 from .ways cimport Way
 
 cdef int QUEUED, DELAYED, CONNECTING, SENT, ANSWERING, TUNNEL, DONE
-cdef int _WHOLE_BYTES, _MOST_INFORMATIONAL, _LEAST_RETRIED, _MOST_LINES
+cdef int _WHOLE_BYTES, _MOST_INFORMATIONAL, _LEAST_RETRIED
 cdef double _NEVER, _FRESH_S
 cdef dict _status_lines
 
@@ -77,7 +77,7 @@ cdef class Exchange:
     cdef object _admitted(self, double now)
     @cython.locals(pool=Pool, conn=Outward, upstream=LiveUpstream, endpoint=Endpoint)
     cdef object _try(self, double now)
-    @cython.locals(head=RequestHead, length=cython.longlong, data=bytes)
+    @cython.locals(head=RequestHead, length=cython.longlong, parts=list, body=bytes)
     cdef object _send(self, Outward conn, double now)
     @cython.locals(endpoint=Endpoint)
     cdef object _verdict(self, double now, object failed)
@@ -85,7 +85,7 @@ cdef class Exchange:
     cpdef object body_end(self, End end)
     @cython.locals(now=cython.double, status=int, upstream=LiveUpstream)
     cpdef object answer_head(self, Outward conn, ResponseHead head)
-    @cython.locals(request=RequestHead, client=Inward, length=cython.longlong, block=bytes, line=bytes, framing=bytes, status=int, close=bint)
+    @cython.locals(request=RequestHead, client=Inward, length=cython.longlong, parts=list, stated=bytes, headless=bint, status=int, close=bint)
     cdef object _pass_on(self, Outward conn, ResponseHead head, double now)
     cpdef object answer_data(self, bytes data)
     @cython.locals(conn=Outward, now=cython.double, upstream=LiveUpstream)
@@ -101,3 +101,6 @@ cdef class Exchange:
     cdef Facts _facts(self, double now)
     @cython.locals(due=cython.double, idle_s=cython.double)
     cdef object _arm(self)
+
+@cython.locals(known=tuple, line=bytes)
+cdef bytes _status_line(int status, bytes reason)

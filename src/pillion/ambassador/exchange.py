@@ -52,8 +52,7 @@ _WITH_BODY = frozenset(("POST", "PUT", "PATCH"))
 _FRESH_S = 1.0
 _NO_TIMES = Times(Timeouts())
 _NO_RETRY = RetryPolicy(Retry(attempts=0))
-_status_lines: dict[tuple[int, bytes], bytes] = {}
-_MOST_LINES = 256
+_status_lines: dict[int, tuple[bytes, bytes]] = {}
 
 
 class Exchange:
@@ -310,7 +309,7 @@ class Exchange:
 
     def _send(self, conn: "Outward", now: float) -> None:
         try:
-            data = self.way.request_head(self, conn)
+            parts = self.way.request_head(self, conn)
         except CodecError as error:
             conn.release_unused(now)
             self.answer_own(OwnAnswer("bad-request", error.reason, error.status))
@@ -325,20 +324,19 @@ class Exchange:
         )
         length = head.length
         if length > 0:
-            framing = b"content-length: %d\r\n\r\n" % length
+            parts.append(b"content-length: %d\r\n\r\n" % length)
         elif length == CHUNKED:
-            framing = b"transfer-encoding: chunked\r\n\r\n"
+            parts.append(b"transfer-encoding: chunked\r\n\r\n")
         elif head.method in _WITH_BODY or head.headers.get(b"content-length") is not None:
-            framing = b"content-length: 0\r\n\r\n"
+            parts.append(b"content-length: 0\r\n\r\n")
         else:
-            framing = b"\r\n"
-        data += framing
+            parts.append(b"\r\n")
         if self.kept_body:
             body = b"".join(self.kept_body)
-            data += body if length > 0 else b"%x\r\n%b\r\n" % (len(body), body)
+            parts.append(body if length > 0 else b"%x\r\n%b\r\n" % (len(body), body))
         if self.complete and length == CHUNKED:
-            data += self._last_chunk()
-        conn.write(data)
+            parts.append(self._last_chunk())
+        conn.write(b"".join(parts))
         if not self.complete:
             # A try is measured from the whole request on: until then the client's pace is no fault of the endpoint.
             self.try_at_s = _NEVER
@@ -488,9 +486,9 @@ class Exchange:
             if self.informational > _MOST_INFORMATIONAL:
                 self._failed("reset", "upstream-protocol", "cannot take so many interim answers")
             elif self.head.minor == 1:
-                self.client.write(
-                    _status_line(status, head.reason) + self.way.answer_fields(self, head) + b"\r\n"
-                )
+                parts = self.way.answer_head(self, head, _status_line(status, head.reason))
+                parts.append(b"\r\n")
+                self.client.write(b"".join(parts))
             return
         now = monotonic()
         upstream = self.upstream
@@ -507,9 +505,9 @@ class Exchange:
         self._pass_on(conn, head, now)
 
     def _pass_on(self, conn: "Outward", head: "ResponseHead", now: float) -> None:
-        block = self.way.answer_fields(self, head)
         request = self.head
         status = head.status
+        parts = self.way.answer_head(self, head, _status_line(status, head.reason))
         self.status = status
         self.first_s = now - self.began_s
         self.last_s = now
@@ -517,36 +515,39 @@ class Exchange:
         self.answered = True
         self.state = ANSWERING
         self._arm()
-        line = _status_line(status, head.reason)
         if head.tunnel:
-            self._upgrade(conn, line, block)
+            self._upgrade(conn, parts)
             return
         client = self.client
         close = (
             not request.keep_alive or not self.complete or self.hub.closing_answers or client.eof
         )
         length = head.length
-        framing = b""
-        if request.method == "HEAD" or status == 304:
-            stated = head.headers.get(b"content-length")
-            if stated is not None:
-                framing = b"content-length: %b\r\n" % stated
-        elif status == 204:
+        stated = head.headers.get(b"content-length")
+        headless = request.method == "HEAD" or status == 304
+        if status == 204:
+            pass
+        elif stated is not None and (headless or length >= 0):
+            parts.append(b"content-length: ")
+            parts.append(stated)
+            parts.append(b"\r\n")
+        elif headless:
             pass
         elif length >= 0:
-            framing = b"content-length: %d\r\n" % length
+            parts.append(b"content-length: %d\r\n" % length)
         elif request.minor == 1:
             self.chunked = True
-            framing = b"transfer-encoding: chunked\r\n"
+            parts.append(b"transfer-encoding: chunked\r\n")
         else:
             close = True
         self.close_after = close
         self.reusable = head.keep_alive
         if close:
-            framing += b"connection: close\r\n"
+            parts.append(b"connection: close\r\n")
         elif request.minor == 0:
-            framing += b"connection: keep-alive\r\n"
-        self.out.append(b"%b%b%b\r\n" % (line, block, framing))
+            parts.append(b"connection: keep-alive\r\n")
+        parts.append(b"\r\n")
+        self.out.append(b"".join(parts))
         if client.write_paused:
             conn.pause_reading()
 
@@ -639,9 +640,10 @@ class Exchange:
             "reset", reason, f"cannot read the answer of {conn.endpoint.key}: {error.reason}"
         )
 
-    def _upgrade(self, conn: "Outward", line: bytes, block: bytes) -> None:
+    def _upgrade(self, conn: "Outward", parts: list[bytes]) -> None:
         client = self.client
-        client.write(b"%b%b\r\n" % (line, block))
+        parts.append(b"\r\n")
+        client.write(b"".join(parts))
         self._verdict(monotonic(), False)
         client.parser.tunnel()
         first_down, first_up = conn.parser.take_rest(), client.parser.take_rest()
@@ -867,11 +869,12 @@ class Exchange:
 
 
 def _status_line(status: int, reason: bytes) -> bytes:
-    line = _status_lines.get((status, reason))
-    if line is None:
-        line = b"HTTP/1.1 %d %b\r\n" % (status, reason)
-        if len(_status_lines) < _MOST_LINES:
-            _status_lines[(status, reason)] = line
+    """The status line without its end."""
+    known = _status_lines.get(status)
+    if known is not None and known[0] == reason:
+        return known[1]
+    line = b"HTTP/1.1 %d %b" % (status, reason)
+    _status_lines[status] = (reason, line)  # one for each status, of which there are 500
     return line
 
 

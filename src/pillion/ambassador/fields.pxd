@@ -7,17 +7,30 @@ from pillion.http.codec.events cimport Headers, RequestHead, ResponseHead
 from .field_rules cimport FieldRules
 
 cdef int _ENDS_HERE, _TE, _UPGRADE, _TRAILER, _REWRITTEN, _CLAIM, _TRACE, _MAX_FORWARDS
-cdef dict _HOP_BY_HOP, _REQUEST
+cdef dict _HOP_BY_HOP, _REQUEST, _REQUEST_LINES, _ANSWER_LINES
 cdef frozenset _FRAMING, _MEANT_FOR_ALL, _NAMES_NOTHING, _NO_TRAILERS, _NOT_OURS
 
-@cython.locals(headers=Headers, gone=frozenset, connection=bytes, special=dict, parts=list, options=bytes, fields=list,
-               field=tuple, name=bytes, value=bytes, kind=int, protocol=bytes, asked=bytes, method=str)
+@cython.locals(parts=list)
 cpdef bytes request_block(RequestHead head, bytes host, bytes peer, bytes scheme, int hops, int forwarded,
                           int underscores, bytes extra=*, FieldRules rules=*)
 
-@cython.locals(headers=Headers, gone=frozenset, connection=bytes, special=dict, parts=list, fields=list, field=tuple,
-               name=bytes, value=bytes, kind=int)
+@cython.locals(headers=Headers, gone=frozenset, connection=bytes, options=bytes, name=bytes, value=bytes, traced=bint,
+               protocol=bytes, asked=bytes)
+cpdef object write_request(list parts, RequestHead head, bytes host, bytes peer, bytes scheme, int hops, int forwarded,
+                           int underscores, bytes extra, FieldRules rules)
+
+@cython.locals(kind=int, line=bytes)
+cdef object _pass_request(list parts, bytes name, bytes value, RequestHead head, frozenset gone, int hops, int forwarded,
+                          int underscores, bint traced)
+
+@cython.locals(parts=list)
 cpdef bytes response_block(ResponseHead head, FieldRules rules=*)
+
+@cython.locals(headers=Headers, gone=frozenset, connection=bytes, name=bytes, value=bytes)
+cpdef object write_answer(list parts, ResponseHead head, FieldRules rules)
+
+@cython.locals(kind=int, line=bytes)
+cdef object _pass_answer(list parts, bytes name, bytes value, ResponseHead head, frozenset gone)
 
 cpdef list trailer_fields(Headers trailers)
 

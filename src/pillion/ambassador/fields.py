@@ -12,6 +12,7 @@ from typing import Final
 from pillion.ambassador.field_rules import FieldRules
 from pillion.ambassador.forwarded import X_FORWARDED, forwarded_fields
 from pillion.http.codec.events import CHUNKED, CodecError, Headers, RequestHead, ResponseHead
+from pillion.http.codec.grammar import KNOWN
 
 # What becomes of a name with an underscore: `Content_Length` and `Content-Length` are one variable
 # to a program that gets its fields as CGI has them.
@@ -67,6 +68,14 @@ _REQUEST: dict[bytes, int] = _HOP_BY_HOP | {
     b"traceparent": _TRACE,
     b"tracestate": _TRACE,
     b"max-forwards": _MAX_FORWARDS,
+}
+
+# The usual fields that simply go on, as they are written behind the line before.
+_REQUEST_LINES: dict[bytes, bytes] = {
+    name: b"\r\n%b: " % name for name in KNOWN.values() if name not in _REQUEST
+}
+_ANSWER_LINES: dict[bytes, bytes] = {
+    name: b"\r\n%b: " % name for name in KNOWN.values() if name not in _HOP_BY_HOP
 }
 
 _FRAMING = frozenset((b"host", b"content-length", b"transfer-encoding"))
@@ -133,82 +142,120 @@ def request_block(
     Raise CodecError(400) for a Connection that names a field meant for everyone (same section), a
     refused underscore, and a Max-Forwards that is no number.
     """
+    parts: list[bytes] = []
+    write_request(parts, head, host, peer, scheme, hops, forwarded, underscores, extra, rules)
+    return b"".join(parts)[2:]
+
+
+def write_request(
+    parts: list[bytes],
+    head: RequestHead,
+    host: bytes,
+    peer: bytes,
+    scheme: bytes,
+    hops: int,
+    forwarded: int,
+    underscores: int,
+    extra: bytes,
+    rules: FieldRules | None,
+) -> None:
+    """Append the header lines of `request_block` to a request line without its end, and the end of the last one."""
     headers = head.headers
     gone: frozenset[bytes] | None = None if rules is None else rules.removed
     connection = headers.get(b"connection")
     if connection is not None and connection not in _NAMES_NOTHING:
         named = _named(headers, _MEANT_FOR_ALL, 400)
         gone = named if gone is None else gone | named
-    special = _REQUEST
-    parts: list[bytes] = [b"host: ", host, b"\r\n"]
+    traced = extra.startswith(b"traceparent: ")
+    parts.append(b"\r\nhost: ")
+    parts.append(host)
+    if headers.repeated():
+        for name, value in headers.items:
+            _pass_request(parts, name, value, head, gone, hops, forwarded, underscores, traced)
+    else:
+        for name, value in headers.index.items():
+            _pass_request(parts, name, value, head, gone, hops, forwarded, underscores, traced)
     options = b""
-    fields = headers.items
-    for field in fields:
-        name, value = field
-        if name in special:
-            kind = special[name]
-            if kind == _ENDS_HERE or (rules is not None and name in rules.removed):
-                continue
-            if kind == _TE:
-                # Several TE lines become one.
-                if b"te" not in options and head.minor == 1 and _takes_trailers(headers):
-                    parts.append(b"te: trailers\r\n")
-                    options = b"te" if not options else options + b", te"
-                continue
-            if kind == _UPGRADE:
-                protocol = upgrade_of(head)
-                if protocol is not None and b"upgrade" not in options:
-                    parts += (b"upgrade: ", protocol, b"\r\n")
-                    options = b"upgrade" if not options else options + b", upgrade"
-                continue
-            if kind == _TRAILER:
-                if head.length != CHUNKED:
-                    continue
-            elif kind == _REWRITTEN:
-                if forwarded:
-                    continue
-            elif kind == _CLAIM:
-                if forwarded and not hops:
-                    continue
-            elif kind == _TRACE:
-                if b"traceparent: " in extra:
-                    continue
-            elif head.method in ("OPTIONS", "TRACE"):
-                left = max_forwards(head) or 0
-                value = b"%d" % max(left - 1, 0)
-        if gone is not None and name in gone:
-            continue
-        if underscores and b"_" in name:
-            if underscores == DROP:
-                continue
-            raise CodecError(400, "cannot take a header name with an underscore here")
-        parts.append(name)
-        parts.append(b": ")
-        parts.append(value)
-        parts.append(b"\r\n")
+    takes = head.minor == 1 and headers.get(b"te") is not None and _takes_trailers(headers)
+    if takes and (rules is None or b"te" not in rules.removed):
+        # Several TE lines become one.
+        parts.append(b"\r\nte: trailers")
+        options = b"te"
+    if head.upgrade is not None and (rules is None or b"upgrade" not in rules.removed):
+        protocol = upgrade_of(head)
+        if protocol is not None:
+            parts += (b"\r\nupgrade: ", protocol)
+            options = b"upgrade" if not options else options + b", upgrade"
     if options:
-        parts += (b"connection: ", options, b"\r\n")
+        parts += (b"\r\nconnection: ", options)
     if forwarded:
         if forwarded == X_FORWARDED and not hops and rules is None:
-            parts += (
-                b"x-forwarded-for: ",
-                peer or b"unknown",
-                b"\r\nx-forwarded-proto: ",
-                scheme,
-                b"\r\nx-forwarded-host: ",
-                head.authority or host,
-                b"\r\n",
-            )
+            parts.append(b"\r\nx-forwarded-for: ")
+            parts.append(peer or b"unknown")
+            parts.append(b"\r\nx-forwarded-proto: ")
+            parts.append(scheme)
+            parts.append(b"\r\nx-forwarded-host: ")
+            parts.append(head.authority or host)
         else:
             asked = head.authority or host
             for name, value in forwarded_fields(headers, peer, scheme, asked, hops, forwarded):
                 if rules is None or name not in rules.removed:
-                    parts += (name, b": ", value, b"\r\n")
+                    parts += (b"\r\n", name, b": ", value)
+    parts.append(b"\r\n")
     if rules is not None:
         parts.append(rules.lines)
     if extra:
         parts.append(extra)
-    return b"".join(parts)
+
+
+def _pass_request(
+    parts: list[bytes],
+    name: bytes,
+    value: bytes,
+    head: RequestHead,
+    gone: frozenset[bytes] | None,
+    hops: int,
+    forwarded: int,
+    underscores: int,
+    traced: bool,
+) -> None:
+    """Write one field of a request, unless it ends here."""
+    line = _REQUEST_LINES.get(name)
+    if line is not None:
+        if gone is None or name not in gone:
+            parts.append(line)
+            parts.append(value)
+        return
+    if name in _REQUEST:
+        kind = _REQUEST[name]
+        if kind == _TRAILER:
+            if head.length != CHUNKED:
+                return
+        elif kind == _REWRITTEN:
+            if forwarded:
+                return
+        elif kind == _CLAIM:
+            if forwarded and not hops:
+                return
+        elif kind == _TRACE:
+            if traced:
+                return
+        elif kind == _MAX_FORWARDS:
+            if head.method in ("OPTIONS", "TRACE"):
+                left = max_forwards(head) or 0
+                value = b"%d" % max(left - 1, 0)
+        else:  # those of one connection; TE and Upgrade are written anew
+            return
+    if gone is not None and name in gone:
+        return
+    if underscores and b"_" in name:
+        if underscores == DROP:
+            return
+        raise CodecError(400, "cannot take a header name with an underscore here")
+    parts.append(b"\r\n")
+    parts.append(name)
+    parts.append(b": ")
+    parts.append(value)
 
 
 def response_block(head: ResponseHead, rules: FieldRules | None = None) -> bytes:
@@ -218,34 +265,58 @@ def response_block(head: ResponseHead, rules: FieldRules | None = None) -> bytes
     Connection that belongs to it (RFC 9110 section 7.8).
     Raise CodecError(502) for a Connection that names a field which frames the message.
     """
+    parts: list[bytes] = []
+    write_answer(parts, head, rules)
+    return b"".join(parts)[2:]
+
+
+def write_answer(parts: list[bytes], head: ResponseHead, rules: FieldRules | None) -> None:
+    """Append the header lines of `response_block` to a status line without its end, and the end of the last one."""
     headers = head.headers
     gone: frozenset[bytes] | None = None if rules is None else rules.removed
     connection = headers.get(b"connection")
     if connection is not None and connection not in _NAMES_NOTHING:
         named = _named(headers, _FRAMING, 502)
         gone = named if gone is None else gone | named
-    special = _HOP_BY_HOP
-    parts: list[bytes] = []
-    fields = headers.items
-    for field in fields:
-        name, value = field
-        if name in special:
-            kind = special[name]
-            if kind == _UPGRADE:
-                if head.status in (101, 426):
-                    parts += (b"upgrade: ", value, b"\r\nconnection: upgrade\r\n")
-                continue
-            if kind != _TRAILER or head.length != CHUNKED:
-                continue
-        if gone is not None and name in gone:
-            continue
-        parts.append(name)
-        parts.append(b": ")
-        parts.append(value)
-        parts.append(b"\r\n")
+    if headers.repeated():
+        for name, value in headers.items:
+            _pass_answer(parts, name, value, head, gone)
+    else:
+        for name, value in headers.index.items():
+            _pass_answer(parts, name, value, head, gone)
+    parts.append(b"\r\n")
     if rules is not None:
         parts.append(rules.lines)
-    return b"".join(parts)
+
+
+def _pass_answer(
+    parts: list[bytes],
+    name: bytes,
+    value: bytes,
+    head: ResponseHead,
+    gone: frozenset[bytes] | None,
+) -> None:
+    """Write one field of an answer, unless it ends here."""
+    line = _ANSWER_LINES.get(name)
+    if line is not None:
+        if gone is None or name not in gone:
+            parts.append(line)
+            parts.append(value)
+        return
+    if name in _HOP_BY_HOP:
+        kind = _HOP_BY_HOP[name]
+        if kind == _UPGRADE:
+            if head.status in (101, 426):
+                parts += (b"\r\nupgrade: ", value, b"\r\nconnection: upgrade")
+            return
+        if kind != _TRAILER or head.length != CHUNKED:
+            return
+    if gone is not None and name in gone:
+        return
+    parts.append(b"\r\n")
+    parts.append(name)
+    parts.append(b": ")
+    parts.append(value)
 
 
 def trailer_fields(trailers: Headers) -> list[tuple[bytes, bytes]]:

@@ -56,6 +56,7 @@ cdef class Hub:
     cdef bytes _date_line
 
     cpdef Trace begin_trace(self, Headers headers)
+    cpdef long long wall_ns(self, double at_s) except? -1
     cpdef object began(self, Exchange exchange)
     cpdef object ended(self, Exchange exchange, Facts facts)
     @cython.locals(exchange=Exchange, now=cython.double, first=cython.double, deadline_s=cython.double, due=list)

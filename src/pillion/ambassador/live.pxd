@@ -34,6 +34,7 @@ cdef class Lasting:
     cdef public long long retries
 
 cdef class LiveUpstream:
+    cdef bytes _service
     cdef public Budget budget
     cdef public object fault
     cdef public object faults

@@ -106,6 +106,7 @@ class LiveUpstream:
     """One upstream under one snapshot."""
 
     __slots__ = (
+        "_service",
         "budget",
         "fault",
         "faults",
@@ -141,6 +142,7 @@ class LiveUpstream:
         why_empty: str,
     ) -> None:
         self.name = name
+        self._service = name.encode() if settings.service is not None else b""
         self.settings = settings
         self.lasting = lasting
         self.group = lasting.group
@@ -200,10 +202,9 @@ class LiveUpstream:
         """The Host to send where the client's own is not meant for it."""
         if self.host:
             return self.host
-        spec = endpoint.spec
-        if spec.host:
-            return _authority(spec.host, spec.port, tls=spec.tls)
-        return self.name.encode() if self.settings.service is not None else spec.key.encode()
+        if self._service and not endpoint.named:
+            return self._service
+        return endpoint.authority
 
 
 class Followed:
@@ -293,9 +294,3 @@ class Upstreams:
             group = EndpointGroup(settings, zone, self._random, changed)
             lasting = self._lasting[name] = Lasting(group, settings.retry)
         return lasting
-
-
-def _authority(host: str, port: int, *, tls: bool) -> bytes:
-    usual = 443 if tls else 80
-    name = f"[{host}]" if ":" in host else host
-    return (name if port == usual else f"{name}:{port}").encode()

@@ -1,6 +1,8 @@
 # cython: annotation_typing=False, auto_pickle=False
 """Text inside a JSON record: escaped so that any reader gets one line and the same characters, and cut within a bound."""
 
+from types import FunctionType
+
 MARK = "…"
 """Ends a text that was cut."""
 
@@ -28,6 +30,30 @@ def is_plain(text: str) -> bool:
         return False
     data = text.encode()
     return data.translate(_UNSAFE) is data
+
+
+def are_plain(
+    method: str, host: str, path: str, query: str, peer: str, reason: str, note: str
+) -> bool:
+    """Return whether each of the texts of a record is plain."""
+    if COMPILED:
+        return (
+            _plain_by_char(method)
+            and _plain_by_char(host)
+            and _plain_by_char(path)
+            and _plain_by_char(query)
+            and _plain_by_char(peer)
+            and _plain_by_char(reason)
+            and _plain_by_char(note)
+        )
+    return is_plain(f"{method}{host}{path}{query}{peer}{reason}{note}")
+
+
+def _plain_by_char(text: str) -> bool:
+    for char in text:  # noqa: SIM110 - compiled, this is a loop in C and no generator
+        if char < " " or char > "~" or char == '"' or char == "\\":
+            return False
+    return True
 
 
 def quoted(text: str, most_bytes: int) -> str:
@@ -60,3 +86,6 @@ def _unprintable(char: str) -> str:
         code -= 0x10000
         return f"\\u{0xD800 + (code >> 10):04x}\\u{0xDC00 + (code & 0x3FF):04x}"
     return f"\\u{code:04x}"
+
+
+COMPILED = not isinstance(is_plain, FunctionType)

@@ -6,13 +6,14 @@ from pillion.http.codec.events cimport Headers
 
 from .facts cimport Facts
 from .outlet cimport Outlet
-from .record_text cimport is_plain, quoted
+from .record_text cimport are_plain, quoted
 from .redaction cimport Redaction
 from .trace cimport Ids
 from .wall cimport WallClock
 
 cdef Py_ssize_t _NAME_BYTES, _METHOD_BYTES, _HOST_BYTES, _PEER_BYTES, _REASON_BYTES, _HEADERS_BYTES, _HEADER_BYTES
 cdef Py_ssize_t _MOST_PLACES
+cdef tuple _THREE
 
 cdef class RequestLog:
     cdef bint _enabled

@@ -8,7 +8,7 @@ all together, for characters that need escaping, and only the rare text that has
 from typing import TYPE_CHECKING
 
 from .outlet import Outlet
-from .record_text import is_plain, quoted
+from .record_text import are_plain, quoted
 from .redaction import HIDDEN, Redaction
 from .trace import Ids
 from .wall import WallClock
@@ -32,6 +32,9 @@ _PEER_BYTES = 96
 _REASON_BYTES = 96
 _HEADERS_BYTES = 1536
 _HEADER_BYTES = 256
+
+# Looked up, not formatted.
+_THREE = tuple(f"{number:03d}" for number in range(1000))
 
 # Combinations of listener, route, upstream and endpoint: bounded by the settings, if not by the registry.
 _MOST_PLACES = 2048
@@ -128,7 +131,7 @@ class RequestLog:
             or len(peer) > _PEER_BYTES
             or len(reason) > _REASON_BYTES
             or len(note) > _REASON_BYTES
-            or not is_plain(f"{method}{host}{path}{query}{peer}{reason}{note}")
+            or not are_plain(method, host, path, query, peer, reason, note)
         ):
             method = quoted(method, _METHOD_BYTES)
             host = quoted(host, _HOST_BYTES)
@@ -191,4 +194,4 @@ class RequestLog:
 def millis(seconds: float) -> str:
     """Return seconds as milliseconds with three decimals; what is below zero is zero."""
     micros = int(seconds * 1e6 + 0.5) if seconds > 0.0 else 0
-    return f"{micros // 1000}.{micros % 1000:03d}"
+    return f"{micros // 1000}.{_THREE[micros % 1000]}"

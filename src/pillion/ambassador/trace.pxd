@@ -4,7 +4,9 @@ cimport cython
 
 from pillion.http.codec.events cimport Headers
 
-cdef bytes _HEX, _NO_TRACE, _NO_SPAN
+ctypedef const unsigned char* octet_p
+
+cdef bytes _HEX, _hex_table, _NO_TRACE, _NO_SPAN
 cdef int _FILLS_PER_SEED, _FILL_BYTES, _STATE_MEMBERS
 
 cdef class Trace:
@@ -27,8 +29,11 @@ cdef class Ids:
 
 cdef Ids _ids
 
-@cython.locals(parent=bytes, known=bint, span_id=str, trace_id=str, sampled=bint, lines=bytes, state=bytes, share=cython.double)
+@cython.locals(parent=bytes, known=bint, span_id=str, trace_id=str, parent_id=str, text=str, flags=str, sampled=bint, lines=bytes, state=bytes, share=cython.double)
 cpdef Trace begin(Headers headers, object settings, Ids ids=*)
-@cython.locals(size=Py_ssize_t, version=bytes, trace=bytes, span=bytes, digits=bytes)
+@cython.locals(table=octet_p)
+cdef bint _is_hex(octet_p octets, Py_ssize_t first, Py_ssize_t last) noexcept
+cdef bint _is_id(octet_p octets, Py_ssize_t first, Py_ssize_t last) noexcept
+@cython.locals(octets=octet_p, size=Py_ssize_t, version=bytes)
 cpdef bint is_traceparent(bytes value) except -1
 cpdef bint is_tracestate(bytes value) except -1

@@ -6,6 +6,7 @@ What cannot be read is never passed on: a wrong traceparent begins a new trace, 
 
 import os
 import random
+from types import FunctionType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ STATE_BYTES = 4096
 _STATE_MEMBERS = 32
 
 _HEX = b"0123456789abcdef"
+_hex_table = bytes(byte in _HEX for byte in range(256))
 _NO_TRACE = b"0" * 32
 _NO_SPAN = b"0" * 16
 
@@ -70,7 +72,9 @@ class Ids:
             at = 0
         self._at = at + count
         found = self._digits[at : at + count]
-        return found if found.strip("0") else self.digits(count)
+        if found[0] != "0" or found.strip("0"):
+            return found
+        return self.digits(count)
 
     def share(self) -> float:
         """Return a number in [0, 1)."""
@@ -89,29 +93,31 @@ def begin(headers: "Headers", settings: "TraceSettings", ids: "Ids | None" = Non
     if ids is None:
         ids = _ids
     parent = headers.get(b"traceparent")
+    trace_id = parent_id = span_id = ""
+    sampled = False
     known = parent is not None and is_traceparent(parent)
-    if not settings.enabled:
-        if known:
-            assert parent is not None
-            sampled = int(parent[53:55], 16) & 1 == 1
-            return Trace(parent[3:35].decode(), parent[36:52].decode(), "", sampled, b"")
-        return Trace("", "", "", False, b"")
-    span_id = ids.digits(16)
     if known:
         assert parent is not None
-        trace_id = parent[3:35].decode()
+        text = parent.decode("ascii")
+        trace_id = text[3:35]
+        parent_id = text[36:52]
         # Other flags than this one are not known to version 00, and are sent as 0 (section 3.2.2.5.2).
-        sampled = int(parent[53:55], 16) & 1 == 1
-        lines = f"traceparent: 00-{trace_id}-{span_id}-{'01' if sampled else '00'}\r\n".encode()
+        sampled = text[54] in "13579bdf"
+    if not settings.enabled:
+        return Trace(trace_id, parent_id, "", sampled, b"")
+    span_id = ids.digits(16)
+    if not known:
+        trace_id = ids.digits(32)
+        share = settings.sample
+        sampled = share > 0.0 and ids.share() < share
+    flags = "-01\r\n" if sampled else "-00\r\n"
+    text = f"traceparent: 00-{trace_id}-{span_id}{flags}"
+    lines = text.encode("ascii")
+    if known:
         state = headers.get(b"tracestate")
         if state is not None and is_tracestate(state):
             lines += b"tracestate: " + state + b"\r\n"
-        return Trace(trace_id, parent[36:52].decode(), span_id, sampled, lines)
-    trace_id = ids.digits(32)
-    share = settings.sample
-    sampled = share > 0.0 and ids.share() < share
-    lines = f"traceparent: 00-{trace_id}-{span_id}-{'01' if sampled else '00'}\r\n".encode()
-    return Trace(trace_id, "", span_id, sampled, lines)
+    return Trace(trace_id, parent_id, span_id, sampled, lines)
 
 
 def is_traceparent(value: bytes) -> bool:
@@ -120,20 +126,40 @@ def is_traceparent(value: bytes) -> bool:
     Of a version that is not known yet, its first 55 characters are read as those of version 00, and what follows
     has to begin with a dash (section 4.2, "Versioning of traceparent").
     """
+    octets = value  # compiled a pointer
     size = len(value)
-    if size < 55 or value[2:3] != b"-" or value[35:36] != b"-" or value[52:53] != b"-":
+    if size < 55 or octets[2] != 45 or octets[35] != 45 or octets[52] != 45:
         return False
-    version = value[0:2]
+    version = octets[0:2]
     if version == b"00":
         if size != 55:
             return False
-    elif version == b"ff" or (size > 55 and value[55:56] != b"-"):
+    elif version == b"ff" or (size > 55 and octets[55] != 45):
         return False
-    trace = value[3:35]
-    span = value[36:52]
+    if COMPILED:
+        if not _is_hex(octets, 0, 2) or not _is_hex(octets, 53, 55):
+            return False
+        return _is_id(octets, 3, 35) and _is_id(octets, 36, 52)
     # Lower-case hexadecimal digits and nothing else: what remains without them is the three dashes.
-    digits = version + trace + span + value[53:55]
-    return not digits.translate(None, _HEX) and trace != _NO_TRACE and span != _NO_SPAN
+    if value[:55].translate(None, _HEX) != b"---":
+        return False
+    return value[3:35] != _NO_TRACE and value[36:52] != _NO_SPAN
+
+
+def _is_hex(octets: bytes, first: int, last: int) -> bool:
+    table = _hex_table
+    while first < last and table[octets[first]]:
+        first += 1
+    return first == last
+
+
+def _is_id(octets: bytes, first: int, last: int) -> bool:
+    """Whether there are digits that are not all zero."""
+    if not _is_hex(octets, first, last):
+        return False
+    while first < last and octets[first] == 48:
+        first += 1
+    return first < last
 
 
 def is_tracestate(value: bytes) -> bool:
@@ -147,3 +173,6 @@ def is_tracestate(value: bytes) -> bool:
     if not members or len(members) > _STATE_MEMBERS:
         return False
     return not [one for one in members if b"=" not in one]
+
+
+COMPILED = not isinstance(is_traceparent, FunctionType)

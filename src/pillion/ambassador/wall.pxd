@@ -4,6 +4,7 @@ cimport cython
 
 cdef double _BASE_S
 cdef long long _SECOND_NS
+cdef tuple THOUSANDS
 
 cdef class WallClock:
     cdef object _wall_ns

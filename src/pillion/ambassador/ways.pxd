@@ -6,11 +6,13 @@ from pillion.http.codec.events cimport RequestHead, ResponseHead
 from pillion.http.paths cimport normalise, split_target
 
 from .exchange cimport Exchange
-from .fields cimport max_forwards, request_block, response_block
+from .fields cimport max_forwards, write_answer, write_request
 from .live cimport Followed, LimitState, LiveRoute, LiveUpstream
 from .outward cimport Outward
 from .router cimport CompiledRoute, RouteMatch, Router
 from .trace cimport Trace
+
+cdef dict _METHOD_BYTES
 
 cdef class Way:
     cdef public object credentials
@@ -32,7 +34,7 @@ cdef class Way:
     @cython.locals(head=RequestHead, authority=str, path=str, query=str, upstream=LiveUpstream, followed=Followed, route=LiveRoute, match=RouteMatch, compiled=CompiledRoute)
     cpdef object resolve(self, Exchange exchange, double now)
     cdef object _limited(self, LimitState limit, Exchange exchange, double now, str what)
-    @cython.locals(head=RequestHead, upstream=LiveUpstream, trace=Trace, route=LiveRoute, compiled=CompiledRoute, host=bytes, block=bytes, line=bytes)
-    cpdef bytes request_head(self, Exchange exchange, Outward conn)
-    @cython.locals(route=LiveRoute, compiled=CompiledRoute)
-    cpdef bytes answer_fields(self, Exchange exchange, ResponseHead head)
+    @cython.locals(head=RequestHead, upstream=LiveUpstream, trace=Trace, route=LiveRoute, compiled=CompiledRoute, host=bytes, parts=list, method=bytes, target=bytes)
+    cpdef list request_head(self, Exchange exchange, Outward conn)
+    @cython.locals(route=LiveRoute, compiled=CompiledRoute, parts=list)
+    cpdef list answer_head(self, Exchange exchange, ResponseHead head, bytes line)

@@ -9,13 +9,14 @@ inbound    in front of the app's port
 from typing import TYPE_CHECKING
 
 from pillion.http.codec import CodecError
+from pillion.http.codec.grammar import METHODS
 from pillion.http.paths import BadPathError, normalise, split_target
 
 from .answers import OwnAnswer
 from .credentials import CHALLENGE
 from .egress import split_authority
 from .facts import INBOUND, OUTBOUND, Facts
-from .fields import UNDERSCORES, max_forwards, request_block, response_block
+from .fields import UNDERSCORES, max_forwards, write_answer, write_request
 from .forwarded import client_address, forwarded_flags
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ UPSTREAM, PROXY, FRONT = range(3)
 
 _DIRECTION = {UPSTREAM: OUTBOUND, PROXY: OUTBOUND, FRONT: INBOUND}
 _EXPECT_LINE = b"expect: 100-continue\r\n"
+_METHOD_BYTES = {name: spelled for spelled, name in METHODS.items()}
 
 
 class Way:
@@ -121,7 +123,7 @@ class Way:
         except BadPathError as error:
             return OwnAnswer("bad-request", str(error), 400)
         exchange.path, exchange.query = path, query
-        if max_forwards_over(exchange):
+        if head.method in ("OPTIONS", "TRACE") and max_forwards_over(exchange):
             return OwnAnswer("direct-answer", "Max-Forwards ends here", 200, body=b"")
         match = None
         if self.router is not None:
@@ -239,8 +241,8 @@ class Way:
 
     # What is sent.
 
-    def request_head(self, exchange: "Exchange", conn: "Outward") -> bytes:
-        """Request line and header lines, without framing and the empty line."""
+    def request_head(self, exchange: "Exchange", conn: "Outward") -> list[bytes]:
+        """Request line and header lines, in pieces, without framing and the empty line."""
         head = exchange.head
         upstream = exchange.upstream
         trace = exchange.trace
@@ -254,7 +256,13 @@ class Way:
             host = upstream.host_for(conn.endpoint)
         else:
             host = head.authority or upstream.host_for(conn.endpoint)
-        block = request_block(
+        method = _METHOD_BYTES.get(head.method)
+        if method is None:
+            method = head.method.encode("ascii")
+        target = exchange.target.encode("ascii")
+        parts = [method, b" ", target, b" HTTP/1.1"]
+        write_request(
+            parts,
             head,
             host,
             exchange.client.peer_bytes,
@@ -265,15 +273,16 @@ class Way:
             trace.lines,
             None if compiled is None else compiled.request_rules,
         )
-        line = b"%b %b HTTP/1.1\r\n" % (head.method.encode(), exchange.target.encode())
         if head.expect is not None and exchange.attempts == 1:
-            return line + block + _EXPECT_LINE
-        return line + block
+            parts.append(_EXPECT_LINE)
+        return parts
 
-    def answer_fields(self, exchange: "Exchange", head: "ResponseHead") -> bytes:
-        """The header lines of an answer on its way back, without framing."""
+    def answer_head(self, exchange: "Exchange", head: "ResponseHead", line: bytes) -> list[bytes]:
+        """The status line `line` and the header lines of an answer on its way back, in pieces, without framing."""
         route = exchange.route
-        return response_block(head, None if route is None else route.compiled.response_rules)
+        parts = [line]
+        write_answer(parts, head, None if route is None else route.compiled.response_rules)
+        return parts
 
     def refused_facts(self, client: "Inward", status: int, why: str) -> Facts:  # noqa: ARG002 - told to the client
         """What is known of a message that was refused before it became a request."""

@@ -2,7 +2,7 @@
 
 cdef class Headers:
     cdef list _items
-    cdef dict _index
+    cdef readonly dict index
     cpdef object get(self, bytes name)
     cpdef list get_all(self, bytes name)
     cpdef bint repeated(self)

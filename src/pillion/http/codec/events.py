@@ -53,9 +53,10 @@ class Headers:
     """Header fields in their order, names lower-cased once, when they were read.
 
     Names and values are bytes; a value has no white space around it (RFC 9110 section 5.5).
+    `index` has each name once, in the order of the first, with all its values joined; it is to be read only.
     """
 
-    __slots__ = ("_index", "_items")
+    __slots__ = ("_items", "index")
 
     def __init__(
         self, items: list[tuple[bytes, bytes]] | None, index: dict[bytes, bytes] | None = None
@@ -70,13 +71,13 @@ class Headers:
                 for name, value in items:
                     before = index.get(name)
                     index[name] = value if before is None else before + b", " + value
-        self._index = index
+        self.index = index
 
     @property
     def items(self) -> list[tuple[bytes, bytes]]:
         """Names and values in their order."""
         if self._items is None:
-            self._items = list(self._index.items())
+            self._items = list(self.index.items())
         return self._items
 
     def get(self, name: bytes) -> bytes | None:
@@ -85,7 +86,7 @@ class Headers:
         A repeated field's values come joined with ", ", which is what they mean (RFC 9110
         section 5.3); `get_all` gives them one by one.
         """
-        return self._index.get(name)
+        return self.index.get(name)
 
     def get_all(self, name: bytes) -> list[bytes]:
         """Return every value of `name` (lower case), in order."""
@@ -93,17 +94,17 @@ class Headers:
 
     def tokens(self, name: bytes) -> list[bytes]:
         """Return the members of a comma-separated field, lower-cased, empty ones left out."""
-        value = self._index.get(name)
+        value = self.index.get(name)
         if value is None:
             return []
         return [t for t in (m.strip(b" \t").lower() for m in value.split(b",")) if t]
 
     def repeated(self) -> bool:
         """Return whether any field name occurs more than once."""
-        return self._items is not None and len(self._index) != len(self._items)
+        return self._items is not None and len(self.index) != len(self._items)
 
     def __contains__(self, name: object) -> bool:
-        return name in self._index
+        return name in self.index
 
     def __iter__(self) -> "Iterator[tuple[bytes, bytes]]":
         return iter(self.items)

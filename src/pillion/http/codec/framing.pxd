@@ -1,10 +1,21 @@
 # The C side of framing.py.
 
+cimport cython
+
 from .events cimport Headers
+
+ctypedef const unsigned char* octet_p
+
+cdef bytes _path_table, _query_table
 
 cpdef object refuse_repeats(Headers headers)
 cpdef long long content_length(bytes value) except? -99
 cpdef long long body_length(Headers headers, int minor, long long absent) except? -99
+cpdef long long response_length(int status, str method, Headers headers, int minor, bint allow_close) except? -99
 cpdef bint keep_alive(Headers headers, int minor) except -1
 cpdef object check_host(bytes value)
 cpdef bytes check_target(str method, str target, bytes host)
+cpdef bint is_origin(bytes raw) except -1
+
+@cython.locals(octets=octet_p, path=octet_p, query=octet_p, at=Py_ssize_t, size=Py_ssize_t)
+cpdef bint origin_by_byte(bytes raw) except -1

@@ -48,10 +48,15 @@ for _name in _NAMES.encode().split():
     for _spelling in (_low, _name, _name.title(), _low.capitalize()):
         KNOWN[_spelling] = KNOWN.get(_low, _low)
 
-_PATH = rb"[!$&-;=@-Z_a-z~]*+"
+_PATH_BYTE = rb"[!$&-;=@-Z_a-z~]"
+_PATH = _PATH_BYTE + rb"*+"
 # Browsers leave [ ] { } | \ ^ ` and stray percent signs alone in a query, so we read them there;
 # never "#", quotes or angle brackets.
-_QUERY = rb"[!$-;=?-~]*+"
+_QUERY_BYTE = rb"[!$-;=?-~]"
+_QUERY = _QUERY_BYTE + rb"*+"
+PATH_BYTES = b"".join(re.findall(_PATH_BYTE, bytes(range(256))))
+QUERY_BYTES = b"".join(re.findall(_QUERY_BYTE, bytes(range(256))))
+"""What stands for itself in the path and in the query of a target; the path has percent escapes besides."""
 ORIGIN = re.compile(rb"/" + _PATH + rb"(?:%[0-9A-Fa-f]{2}" + _PATH + rb")*+(?:\?" + _QUERY + rb")?")
 """Origin form (RFC 9112 section 3.2.1), with the path as RFC 3986 has it."""
 

@@ -1,5 +1,5 @@
 # cython: annotation_typing=False, auto_pickle=False
-"""Header sections into checked header fields: the hot spot of the codec.
+"""Start lines and header sections into checked parts: the hot spot of the codec.
 
 There are two readers of the same lines. Compiled, one loop in C looks at every byte once. The
 same loop interpreted would cost twenty times as much, so there bytes methods do the work a line at
@@ -10,29 +10,43 @@ from types import FunctionType
 from typing import TYPE_CHECKING
 
 from .events import CodecError, Headers
-from .grammar import KNOWN, METHOD_BYTES, METHODS, TEXT, TOKEN
+from .grammar import KNOWN, METHOD_BYTES, METHODS, STATUS_LINE, TEXT, TOKEN
 
 if TYPE_CHECKING:
     from .events import Limits
 
 _known = KNOWN
+# Of what is kept of the message before: fields, and bytes of a name.
+_SHAPE_FIELDS = 32
+_SHAPE_BYTES = 64
+_methods = METHODS
 _token_table = bytes(byte in TOKEN for byte in range(256))
 _text_table = bytes(byte in TEXT for byte in range(256))
+_visible_table = bytes(32 < byte < 127 for byte in range(256))
 
 
-def read_fields(data: bytes, start: int, end: int, max_count: int) -> Headers:
+def read_fields(
+    data: bytes, start: int, end: int, max_count: int, shape: list[bytes] | None = None
+) -> Headers:
     """Read the header lines of `data[start:end]`, each ended by CRLF (RFC 9112 section 5).
 
+    `shape` is for the reader alone: what it has learnt of the messages before, which are often alike.
     Raise CodecError: 400 for a line that is not right, 431 for more than `max_count` of them.
     """
     if COMPILED:
-        return read_by_byte(data, start, end, max_count)
+        return read_by_byte(data, start, end, max_count, shape)
     return read_by_line(data, start, end, max_count)
 
 
-def read_by_byte(data: bytes, start: int, end: int, max_count: int) -> Headers:
-    """Read header lines in one pass over the bytes; see `read_fields`."""
-    octets = data
+def read_by_byte(
+    data: bytes, start: int, end: int, max_count: int, shape: list[bytes] | None = None
+) -> Headers:
+    """Read header lines in one pass over the bytes; see `read_fields`.
+
+    `shape` has two entries for each place in the header: the name that stood there last, with its colon, and that
+    name in lower case. Where it stands there again it is compared and not looked up.
+    """
+    octets = data  # compiled a pointer, and each slice of it one copy
     token = _token_table
     text = _text_table
     count = 0
@@ -45,15 +59,37 @@ def read_by_byte(data: bytes, start: int, end: int, max_count: int) -> Headers:
         if count == max_count:
             raise CodecError(431, "cannot read the message: too many header fields")
         first = at
-        while token[octets[at]]:
-            at += 1
-        if octets[at] != 58 or at == first:
-            raise CodecError(400, _field_fault(data[first:end]))
-        name = data[first:at]
-        low = _known.get(name)
+        low = None
+        if shape is not None and 2 * count < len(shape):
+            name = shape[2 * count]
+            usual = name
+            size = len(name)
+            place = 0
+            while place < size and octets[at] == usual[place]:
+                at += 1
+                place += 1
+            if place == size:
+                low = shape[2 * count + 1]
+            else:
+                at = first
         if low is None:
-            low = name.lower()
-        at += 1
+            while token[octets[at]]:
+                at += 1
+            if octets[at] != 58 or at == first:
+                raise CodecError(400, _field_fault(data[first:end]))
+            name = octets[first:at]
+            low = _known.get(name)
+            if low is None:
+                low = name.lower()
+            at += 1
+            if shape is not None and count < _SHAPE_FIELDS and at - first <= _SHAPE_BYTES:
+                name = octets[first:at]
+                if 2 * count < len(shape):
+                    shape[2 * count] = name
+                    shape[2 * count + 1] = low
+                elif 2 * count == len(shape):
+                    shape.append(name)
+                    shape.append(low)
         while octets[at] == 32 or octets[at] == 9:
             at += 1
         first = at
@@ -64,7 +100,7 @@ def read_by_byte(data: bytes, start: int, end: int, max_count: int) -> Headers:
         last = at
         while last > first and (octets[last - 1] == 32 or octets[last - 1] == 9):
             last -= 1
-        value = data[first:last]
+        value = octets[first:last]
         index[low] = value
         count += 1
         at += 2
@@ -95,6 +131,111 @@ def read_by_line(data: bytes, start: int, end: int, max_count: int) -> Headers:
             raise CodecError(400, _field_fault(line))
         items.append((low, value.strip(b" \t")))
     return Headers(items)
+
+
+def read_request_line(data: bytes, start: int, limits: "Limits") -> tuple[str, str, int, int]:
+    """Read the request line that begins at `start` (RFC 9112 section 3), where a whole head stands.
+
+    Return method, target, minor version, and where the header begins; the target's form is not checked here.
+    Raise CodecError(400, 414, 501, 505).
+    """
+    if COMPILED:
+        found = request_line_by_byte(data, start, limits.target_bytes)
+        if found is not None:
+            return found
+    end = data.find(b"\r\n", start)
+    name, target, minor = parse_request_line(data[start:end], limits)
+    return name, target, minor, end + 2
+
+
+def request_line_by_byte(
+    data: bytes, start: int, target_bytes: int
+) -> tuple[str, str, int, int] | None:
+    """Read a usual request line in one pass; None for any other, right or wrong."""
+    octets = data
+    token = _token_table
+    visible = _visible_table
+    at = start
+    while token[octets[at]]:
+        at += 1
+    method = octets[start:at]
+    name = _methods.get(method)
+    if name is None or octets[at] != 32:
+        return None
+    at += 1
+    first = at
+    while visible[octets[at]]:
+        at += 1
+    if at - first > target_bytes or not _ends_in_version(octets, at):
+        return None
+    target = octets[first:at]
+    return name, target.decode("ascii"), octets[at + 8] - 48, at + 11
+
+
+def _ends_in_version(octets: bytes, at: int) -> bool:
+    """Whether " HTTP/1.0" or " HTTP/1.1" and the line's end follow; the first byte that is another one ends the look."""
+    return (
+        octets[at] == 32
+        and octets[at + 1] == 72
+        and octets[at + 2] == 84
+        and octets[at + 3] == 84
+        and octets[at + 4] == 80
+        and octets[at + 5] == 47
+        and octets[at + 6] == 49
+        and octets[at + 7] == 46
+        and (octets[at + 8] == 49 or octets[at + 8] == 48)
+        and octets[at + 9] == 13
+        and octets[at + 10] == 10
+    )
+
+
+def read_status_line(data: bytes, start: int) -> tuple[int, int, bytes, int]:
+    """Read the status line that begins at `start` (RFC 9112 section 4), where a whole head stands.
+
+    Return status, minor version, reason phrase, and where the header begins. Raise CodecError(502).
+    """
+    if COMPILED:
+        found = status_line_by_byte(data, start)
+        if found is not None:
+            return found
+    end = data.find(b"\r\n", start)
+    line = STATUS_LINE.fullmatch(data, start, end)
+    if line is None:
+        raise CodecError(502, "cannot read the answer: invalid status line")
+    return int(line[2]), int(line[1]), line[3], end + 2
+
+
+def status_line_by_byte(data: bytes, start: int) -> tuple[int, int, bytes, int] | None:
+    """Read a right status line in one pass; None for a wrong one."""
+    octets = data
+    text = _text_table
+    at = start
+    if (
+        octets[at] != 72
+        or octets[at + 1] != 84
+        or octets[at + 2] != 84
+        or octets[at + 3] != 80
+        or octets[at + 4] != 47
+        or octets[at + 5] != 49
+        or octets[at + 6] != 46
+        or not 48 <= octets[at + 7] <= 49
+        or octets[at + 8] != 32
+        or not 49 <= octets[at + 9] <= 53
+        or not 48 <= octets[at + 10] <= 57
+        or not 48 <= octets[at + 11] <= 57
+        or octets[at + 12] != 32
+    ):
+        return None
+    status = octets[at + 9] * 100 + octets[at + 10] * 10 + octets[at + 11] - 5328
+    minor = octets[at + 7] - 48
+    first = at + 13
+    at = first
+    while text[octets[at]]:
+        at += 1
+    if octets[at] != 13 or octets[at + 1] != 10:
+        return None
+    reason = octets[first:at]
+    return status, minor, reason, at + 2
 
 
 def parse_request_line(line: bytes, limits: "Limits") -> tuple[str, str, int]:

@@ -4,8 +4,10 @@ cimport cython
 
 from .events cimport Headers, RequestHead
 from .framing cimport body_length, check_host, check_target, keep_alive, refuse_repeats
-from .head cimport parse_request_line, read_fields
+from .head cimport read_fields, read_request_line
 from .reader cimport MessageReader
+
+cdef list _shape
 
 cdef class RequestParser(MessageReader):
     cdef bytes _host

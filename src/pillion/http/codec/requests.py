@@ -3,10 +3,12 @@
 
 from .events import CodecError, Headers, Limits, RequestHead, Signal
 from .framing import body_length, check_host, check_target, keep_alive, refuse_repeats
-from .head import parse_request_line, read_fields
+from .head import read_fields, read_request_line
 from .reader import MessageReader
 
 _NO_HEADERS = Headers([])
+# Of all connections: clients and servers of a kind send the same names in the same order.
+_shape: list[bytes] = []
 _START_LINE_BYTES = 64  # a request line without its target
 
 
@@ -27,13 +29,12 @@ class RequestParser(MessageReader):
             self._check_unfinished()
             return self._starved()
         start = self._pos
-        first = self._data.find(b"\r\n", start) + 2
-        method, target, minor = parse_request_line(self._data[start : first - 2], limits)
+        method, target, minor, first = read_request_line(self._data, start, limits)
         if end + 2 - first > self._header_bytes:
             raise CodecError(431, "cannot read the request: its header is too large")
         headers = _NO_HEADERS
         if end + 2 > first:
-            headers = read_fields(self._data, first, end + 2, self._header_count)
+            headers = read_fields(self._data, first, end + 2, self._header_count, _shape)
         self._pos = end + 4
         if headers.repeated():
             refuse_repeats(headers)

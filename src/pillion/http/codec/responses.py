@@ -3,11 +3,12 @@
 
 from .events import CLOSE, CodecError, Headers, Limits, ResponseHead, Signal
 from .framing import keep_alive, refuse_repeats, response_length
-from .grammar import STATUS_LINE
-from .head import read_fields
+from .head import read_fields, read_status_line
 from .reader import MessageReader
 
 _NO_HEADERS = Headers([])
+# Of all connections: clients and servers of a kind send the same names in the same order.
+_shape: list[bytes] = []
 _STATUS_LINE_BYTES = 1024
 
 
@@ -39,20 +40,15 @@ class ResponseParser(MessageReader):
                 raise CodecError(431, "cannot read the answer: its header is too large")
             return self._starved()
         start = self._pos
-        first = self._data.find(b"\r\n", start) + 2
-        line = STATUS_LINE.fullmatch(self._data, start, first - 2)
-        if line is None:
-            raise CodecError(502, "cannot read the answer: invalid status line")
+        status, minor, reason, first = read_status_line(self._data, start)
         if end + 2 - first > self._header_bytes:
             raise CodecError(431, "cannot read the answer: its header is too large")
         headers = _NO_HEADERS
         if end + 2 > first:
-            headers = read_fields(self._data, first, end + 2, self._header_count)
+            headers = read_fields(self._data, first, end + 2, self._header_count, _shape)
         self._pos = end + 4
         if headers.repeated():
             refuse_repeats(headers)
-        status = int(line[2])
-        minor = int(line[1])
         length = response_length(status, self._method, headers, minor, self._allow_close)
         connect = self._method == "CONNECT" and 200 <= status < 300
         if status == 101 and not self._upgrade:
@@ -61,7 +57,7 @@ class ResponseParser(MessageReader):
         informational = status < 200 and status != 101
         head = ResponseHead(
             status,
-            line[3],
+            reason,
             minor,
             headers,
             length,
