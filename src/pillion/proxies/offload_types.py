@@ -1,0 +1,126 @@
+"""What files are by the ends of their names, the same on every host: a distribution's list knows no modules of JavaScript and no web manifests."""
+
+from __future__ import annotations
+
+MEDIA_TYPES: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("text/html", ("html", "htm", "shtml")),
+    ("text/css", ("css",)),
+    # RFC 9239, section 6: the one type of JavaScript.
+    ("text/javascript", ("js", "mjs", "cjs")),
+    ("text/plain", ("txt", "text", "log", "conf")),
+    ("text/markdown", ("md", "markdown")),
+    ("text/csv", ("csv",)),
+    ("text/calendar", ("ics",)),
+    ("text/vtt", ("vtt",)),
+    ("text/vcard", ("vcf",)),
+    ("application/json", ("json", "map")),
+    ("application/ld+json", ("jsonld",)),
+    ("application/geo+json", ("geojson",)),
+    ("application/manifest+json", ("webmanifest",)),
+    ("application/xml", ("xml", "xsd", "xsl", "xslt")),
+    ("application/xhtml+xml", ("xhtml",)),
+    ("application/atom+xml", ("atom",)),
+    ("application/rss+xml", ("rss",)),
+    ("application/wasm", ("wasm",)),
+    ("application/pdf", ("pdf",)),
+    ("application/rtf", ("rtf",)),
+    ("application/zip", ("zip",)),
+    ("application/gzip", ("gz", "tgz")),
+    ("application/x-bzip2", ("bz2",)),
+    ("application/x-xz", ("xz",)),
+    ("application/zstd", ("zst",)),
+    ("application/x-tar", ("tar",)),
+    ("application/x-7z-compressed", ("7z",)),
+    ("application/java-archive", ("jar",)),
+    ("application/epub+zip", ("epub",)),
+    ("application/msword", ("doc",)),
+    ("application/vnd.ms-excel", ("xls",)),
+    ("application/vnd.ms-powerpoint", ("ppt",)),
+    (
+        "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+        ("docx",),
+    ),
+    ("application/vnd.openxmlformats-officedocument.spreadsheetml.sheet", ("xlsx",)),
+    (
+        "application/vnd.openxmlformats-officedocument.presentationml.presentation",
+        ("pptx",),
+    ),
+    ("application/vnd.oasis.opendocument.text", ("odt",)),
+    ("application/vnd.oasis.opendocument.spreadsheet", ("ods",)),
+    ("application/vnd.oasis.opendocument.presentation", ("odp",)),
+    ("application/vnd.apple.mpegurl", ("m3u8",)),
+    ("application/dash+xml", ("mpd",)),
+    ("application/vnd.android.package-archive", ("apk",)),
+    ("image/avif", ("avif",)),
+    ("image/bmp", ("bmp",)),
+    ("image/gif", ("gif",)),
+    ("image/jpeg", ("jpeg", "jpg")),
+    ("image/jxl", ("jxl",)),
+    ("image/png", ("png",)),
+    ("image/svg+xml", ("svg",)),
+    ("image/tiff", ("tif", "tiff")),
+    ("image/webp", ("webp",)),
+    ("image/x-icon", ("ico", "cur")),
+    ("font/woff", ("woff",)),
+    ("font/woff2", ("woff2",)),
+    ("font/ttf", ("ttf",)),
+    ("font/otf", ("otf",)),
+    ("font/collection", ("ttc",)),
+    ("application/vnd.ms-fontobject", ("eot",)),
+    ("model/gltf-binary", ("glb",)),
+    ("model/gltf+json", ("gltf",)),
+    ("audio/aac", ("aac",)),
+    ("audio/flac", ("flac",)),
+    ("audio/mp4", ("m4a",)),
+    ("audio/mpeg", ("mp3",)),
+    ("audio/ogg", ("oga", "ogg", "opus")),
+    ("audio/wav", ("wav",)),
+    ("audio/midi", ("mid", "midi")),
+    ("video/mp2t", ("ts",)),
+    ("video/mp4", ("mp4", "m4v")),
+    ("video/mpeg", ("mpeg", "mpg")),
+    ("video/ogg", ("ogv",)),
+    ("video/quicktime", ("mov",)),
+    ("video/webm", ("webm",)),
+    ("video/x-msvideo", ("avi",)),
+)
+"""Media types and the ends of names that mean them."""
+
+COMPRESSED_TYPES = (
+    "text/css",
+    "text/javascript",
+    "text/plain",
+    "text/markdown",
+    "text/csv",
+    "text/calendar",
+    "text/vtt",
+    "text/vcard",
+    "application/json",
+    "application/ld+json",
+    "application/geo+json",
+    "application/manifest+json",
+    "application/xml",
+    "application/xhtml+xml",
+    "application/atom+xml",
+    "application/rss+xml",
+    "application/wasm",
+    "application/vnd.ms-fontobject",
+    "application/dash+xml",
+    "image/bmp",
+    "image/svg+xml",
+    "image/x-icon",
+    "font/ttf",
+    "font/otf",
+    "model/gltf+json",
+)
+"""What is worth compressing, besides text/html, which nginx always does."""
+
+CHARSET_TYPES = tuple(
+    one for one in COMPRESSED_TYPES if one.startswith("text/") or one.endswith("xml")
+)
+"""What is said to be UTF-8, besides text/html. JSON has no such parameter (RFC 8259, section 11)."""
+
+COMPRESSED_ENDS = frozenset(
+    end for kind, ends in MEDIA_TYPES if kind in COMPRESSED_TYPES for end in ends
+)
+"""Ends of names of what is worth compressing beforehand: HTML is not, since a page must be the present one at once."""
