@@ -9,6 +9,7 @@ from pillion.api.config_table import ROUTES as CONFIG
 from pillion.api.environment_table import ROUTES as ENVIRONMENT
 from pillion.api.intake_table import ROUTES as INTAKE
 from pillion.api.locks_table import ROUTES as LOCKS
+from pillion.api.proxies_table import ROUTES as PROXIES
 from pillion.api.route import (
     EVENT_STREAM,
     JSON,
@@ -256,4 +257,5 @@ ROUTES: tuple[Route, ...] = (
     *SERVICES,
     *WATCHDOG,
     *AMBASSADOR,
+    *PROXIES,
 )

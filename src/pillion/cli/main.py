@@ -61,6 +61,11 @@ COMMANDS = (
         "pillion.cli.breakers",
         "show the circuit breakers, or open or close one by hand",
     ),
+    Command(
+        "proxy",
+        "pillion.cli.proxy",
+        "show managed proxies, what would change, and apply or roll back",
+    ),
     Command("environment", "pillion.cli.environment", "show where the app runs"),
     Command("start", "pillion.cli.start", "start a stopped component"),
     Command("restart", "pillion.cli.restart", "restart a component"),
