@@ -21,7 +21,7 @@ from pillion.proxies.driver import (
 from pillion.proxies.haproxy_addresses import Bound, bound_addresses, first_taken
 from pillion.proxies.haproxy_file import Unreadable
 from pillion.proxies.haproxy_master import Master, Outcome, Processes, judge
-from pillion.proxies.haproxy_messages import alerts
+from pillion.proxies.haproxy_messages import alerts, since_reload
 from pillion.proxies.haproxy_runtime import LEAVING_S, Runtime
 from pillion.proxies.haproxy_socket import CommandSocket
 from pillion.proxies.rendered import VERSION_PLACE
@@ -142,10 +142,11 @@ class HaproxyDriver:
             if outcome.failed:
                 return await self._failed()
             if outcome.done and answer.version:
-                if answer.version == version or await self._level_version() == version:
+                serves = await self._level_version() or answer.version
+                if serves == version:
                     self._awaited = False
                     return GOOD
-                answer = proof.Answer(why=f"it serves {answer.version}, not {version}")
+                answer = proof.Answer(why=f"it serves {serves}, not {version}")
             if loop.time() >= end_s:
                 why = answer.why or "its new worker is not there yet"
                 return Verdict(
@@ -225,7 +226,7 @@ class HaproxyDriver:
         return "" if self.runtime is None else await self.runtime.level_version()
 
     def _words(self) -> str:
-        return self._said()[-OUTPUT_BYTES:]
+        return since_reload(self._said())[:OUTPUT_BYTES]
 
     def _taken(self, file: str) -> Place | None:
         """The first address that `file` adds to those of the served file and that cannot be bound."""

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import msgspec
 
-SECTIONS = frozenset(
-    (
-        "acme backend cache crt-store defaults fcgi-app frontend global http-errors listen log-forward log-profile mailers peers "
-        "program resolvers ring traces userlist"
-    ).split(" ")
+_SECTION_WORDS = (
+    "acme backend cache crt-store defaults fcgi-app frontend global http-errors listen log-forward log-profile mailers peers "
+    "program resolvers ring traces userlist"
 )
+SECTIONS = frozenset(_SECTION_WORDS.split())
 """The words that begin a section (HAProxy's configuration manual, sections 3 to 12)."""
 
 PROXIES = frozenset({"backend", "listen"})

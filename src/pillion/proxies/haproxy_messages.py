@@ -19,6 +19,7 @@ _HEAD = re.compile(r"\[(ALERT|WARNING|NOTICE|DIAG)\]\s+(?:\S+ )?\((\d+)\) : (.*)
 _BRACKETED = re.compile(r"\[([^\[\]\s]+):(\d+)\]")
 _BARE = re.compile(r"(?:^| )(/[^\s:]+|[^\s:\[\]]+\.cfg):(\d+)\b")
 _LEAD = re.compile(r"(?:config : )?(?:parsing )?(?:\[[^\[\]\s]+:\d+\]|\S+:\d+)\s*:\s*")
+_RELOADING = " : Reloading HAProxy"
 # What HAProxy adds to say that there was something above.
 _SUMMARIES = (
     "Error(s) found in configuration file",
@@ -66,6 +67,12 @@ def alerts(output: str, directory: str = "") -> tuple[Place, ...]:
         place for place in all_of_them if not any(text in place.message for text in _SUMMARIES)
     ]
     return tuple(plain or all_of_them)
+
+
+def since_reload(words: str) -> str:
+    """What was said since the last reload began, when that is among `words`: an earlier load's troubles are its own."""
+    begin = words.rfind(_RELOADING)
+    return words if begin < 0 else words[words.rfind("\n", 0, begin) + 1 :]
 
 
 def _place(text: str, directory: str) -> Place:

@@ -36,6 +36,7 @@ LEAVING_S = 30.0
 _VARIABLE = "proc.pillion_level"
 _VALUE = re.compile(r"value=<([0-9A-Za-z._-]+)>")
 _VERSION = re.compile(r"[0-9A-Za-z._-]{1,64}\Z")
+_ASK_S = 1.0
 _FIRST_WAIT_S = 0.02
 _LAST_WAIT_S = 1.0
 _GROWTH = 1.5
@@ -92,9 +93,9 @@ class Runtime:
     async def level_version(self) -> str:
         """The version with which the present worker was brought level at run time; empty when it never was, or does not say."""
         try:
-            async with self._socket.session() as session:
+            async with asyncio.timeout(_ASK_S), self._socket.session() as session:
                 found = _VALUE.search(await session.say(f"get var {_VARIABLE}"))
-        except UnreachableError:
+        except (UnreachableError, TimeoutError):
             return ""
         return found[1] if found is not None else ""
 
@@ -166,6 +167,7 @@ class Runtime:
             if accepted(_deletion(place), answer):
                 self._leaving.pop(place, None)
                 return
+            await _drop_idle(session, place, answer)
             if self._clock_s() >= end_s:
                 raise _Refused(f"{'/'.join(place)} still has sessions: {_short(answer)}")
             await asyncio.sleep(wait_s)
@@ -213,6 +215,8 @@ class Runtime:
             answer = await session.say(_deletion(place))
             if accepted(_deletion(place), answer) or answer.startswith("No such"):
                 del self._leaving[place]
+            else:
+                await _drop_idle(session, place, answer)
 
     def _give_up(self) -> None:
         now_s = self._clock_s()
@@ -235,6 +239,33 @@ def accepted(command: str, answer: str) -> bool:
 
 async def _running(session: Session) -> Mapping[str, Mapping[str, Running]]:
     return read_servers_state(await session.say("show servers state"))
+
+
+async def _drop_idle(session: Session, place: Place, refusal: str) -> None:
+    """Have HAProxy close the idle connections of a server in maintenance, when no request is under way on the others.
+
+    It closes those that are idle when the maintenance begins, and keeps what was in use then for several `pool-purge-delay`; a server whose
+    address changes loses them at once. A plan that brings the server back corrects the address first.
+    """
+    if "connections attached" not in refusal:
+        # It is not in maintenance, for one: somebody has set it to work.
+        return
+    used = idle_server(await session.say(f"show servers conn {place[0]}"), "/".join(place))
+    if used is not None:
+        await session.say(f"set server {'/'.join(place)} addr {used[0]} port {used[1] ^ 1 or 2}")
+
+
+def idle_server(answer: str, name: str) -> tuple[str, int] | None:
+    """The address and port of the server `name` (backend/server) in the answer of `show servers conn`, when it has no connection in use."""
+    header, *rows = answer.splitlines() or [""]
+    columns = header.removeprefix("# ").split()
+    for row in rows:
+        fields = dict(zip(columns, row.split(), strict=False))
+        if fields.get("bkname/svname") == name and fields.get("used_cur") == "0":
+            port = fields.get("port", "")
+            if port.isdecimal() and int(port):
+                return fields.get("addr", ""), int(port)
+    return None
 
 
 def _deletion(place: Place) -> str:
