@@ -41,6 +41,12 @@ NOT_HERE = {
     "/v1/schemas/{key+}",
     "/v1/ambassador/breakers/{upstream}",
     "/v1/ambassador/breakers/{upstream}/{endpoint+}",
+    "/v1/proxies/{name}",
+    "/v1/proxies/{name}/history",
+    "/v1/proxies/{name}/history/{version}",
+    "/v1/proxies/{name}/render",
+    "/v1/proxies/{name}/apply",
+    "/v1/proxies/{name}/rollback",
 }
 
 each_route = pytest.mark.parametrize("route", ROUTES, ids=lambda r: f"{r.method} {r.path}")
