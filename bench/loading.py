@@ -70,7 +70,7 @@ def target(bench: Bench, address: str, request: bytes) -> Target:
 
 
 class Loading:
-    """A load under way: for `seconds`, or until `stop` when that is 0."""
+    """A load under way: for `seconds`, or until `stop` when that is 0. With `poll` it never sleeps, and nobody pays for waking it."""
 
     def __init__(
         self,
@@ -82,6 +82,7 @@ class Loading:
         keep: bool = True,
         think_ms: int = 0,
         cpus: set[int] | None = None,
+        poll: bool = False,
     ) -> None:
         self._seconds = seconds
         self._process = bench.spawn(
@@ -93,6 +94,7 @@ class Loading:
                 str(seconds),
                 str(think_ms),
                 target.request_file,
+                *(["poll"] if poll else []),
             ],
             stdout=subprocess.PIPE,
             cpus=cpus,

@@ -61,9 +61,10 @@ class Proxy:
         return self
 
 
-def start_upstream(bench: Bench, cpus: set[int]) -> Upstream:
-    """Start the upstream, and make a certificate."""
-    process = bench.spawn([bench.programs.serve], stdout=subprocess.PIPE, cpus=cpus)
+def start_upstream(bench: Bench, cpus: set[int], *, poll: bool = False) -> Upstream:
+    """Start the upstream, and make a certificate. With `poll` it never sleeps, and nobody pays for waking it."""
+    command = [bench.programs.serve, *(["poll"] if poll else [])]
+    process = bench.spawn(command, stdout=subprocess.PIPE, cpus=cpus)
     assert process.stdout is not None
     port = int(process.stdout.readline())
     folder = bench.fresh("c")

@@ -1,11 +1,12 @@
 /* An HTTP/1.1 load of one thread: many connections, every answer read to its end, every failure counted by its kind.
 
-   load TARGET CONNECTIONS MODE SECONDS THINK_MS REQUEST
+   load TARGET CONNECTIONS MODE SECONDS THINK_MS REQUEST [poll]
      TARGET    unix:PATH, tcp:PORT or tls:PORT (loopback; tls where it was compiled with -DTLS, and without verification)
      MODE      keep (requests on kept connections) or new (a connection for each request)
      SECONDS   how long; 0: until TERM. Then what is under way is waited for.
      THINK_MS  pause before each request, random from 0 to this
      REQUEST   file with the request as it is sent
+     poll      never sleep: who answers then pays for no wake-up (and give way to whoever else is on this core)
    Prints {"seconds", "requests", "in_time" (answered before the seconds were over), "connections", "failed": {…}, "p50_us", "p99_us", "p999_us", "longest_us", "last": "…"}
 
    Failed: refused (connect), reset, truncated (end before the whole answer), status (not 200), timeout (15 s).
@@ -15,6 +16,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -331,8 +333,9 @@ static void set_target(const char *text)
 
 int main(int argc, char **argv)
 {
-    if (argc != 7)
+    if (argc != 7 && argc != 8)
         return 2;
+    int poll = argc == 8 && !strcmp(argv[7], "poll");
     set_target(argv[1]);
     int count = atoi(argv[2]);
     keep = !strcmp(argv[3], "keep");
@@ -374,7 +377,9 @@ int main(int argc, char **argv)
             }
         }
         struct epoll_event events[256];
-        int found = epoll_wait(epoll, events, 256, think_ns || over ? 1 : 100);
+        int found = epoll_wait(epoll, events, 256, poll ? 0 : think_ns || over ? 1 : 100);
+        if (!found && poll)
+            sched_yield();
         for (int i = 0; i < found; i++)
             ready(events[i].data.ptr, events[i].events);
     }

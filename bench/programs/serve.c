@@ -1,6 +1,7 @@
 /* An HTTP/1.1 server of one thread that costs little: the upstream behind whatever is measured.
 
-   serve
+   serve [poll]
+     poll      never sleep: who sends here then pays for no wake-up (and gives way to whoever else is on this core)
    Prints the port that it has on loopback, and serves until TERM. `GET /N` is answered with N bytes and four fields more,
    on kept connections. Only requests without a body are understood. */
 #define _GNU_SOURCE
@@ -8,6 +9,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -108,8 +110,9 @@ static int ready(struct client *c, unsigned events)
     }
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+    int poll = argc > 1 && !strcmp(argv[1], "poll");
     signal(SIGPIPE, SIG_IGN);
     memset(body, 'x', sizeof body);
     int listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), one = 1;
@@ -127,7 +130,9 @@ int main(void)
     epoll_ctl(epoll, EPOLL_CTL_ADD, listener, &event);
     for (;;) {
         struct epoll_event events[256];
-        int found = epoll_wait(epoll, events, 256, -1);
+        int found = epoll_wait(epoll, events, 256, poll ? 0 : -1);
+        if (!found)
+            sched_yield();
         for (int i = 0; i < found; i++) {
             struct client *c = events[i].data.ptr;
             if (c) {
