@@ -29,6 +29,7 @@ MOST_BYTES = 64 << 20
 """Of all entries together; the oldest go first, as with the bound on their number."""
 
 _ENTRY_BYTES = 4 << 20
+_WRITTEN, _REMOVED = "being-written", "being-removed"
 _NAME = re.compile(r"(\d{8})-([0-9A-Za-z._-]{1,64})\Z")
 _MARK = "\0secret {}\0"
 _MARKED = re.compile("\0secret ([^\0]*)\0")
@@ -155,9 +156,8 @@ class History:
     def _write(self, entry: Entry, files: Mapping[str, str]) -> None:
         name = f"{entry.number:08d}-{entry.version or 'found'}"
         place = os.path.join(self._directory, name)
-        temporary = os.path.join(self._directory, "being-written")
-        if os.path.lexists(temporary):
-            shutil.rmtree(temporary)
+        temporary = os.path.join(self._directory, _WRITTEN)
+        _remove(temporary)
         os.mkdir(temporary, 0o700)
         try:
             for number, text in enumerate(files.values()):
@@ -216,7 +216,16 @@ class History:
             size += 0 if entry is None else entry.size
             # The newest is kept whatever its size.
             if kept and (kept >= self._most or size > self._most_bytes):
-                shutil.rmtree(os.path.join(self._directory, names[number]))
+                # Killed in between, half an entry would be a damaged one.
+                removed = os.path.join(self._directory, _REMOVED)
+                _remove(removed)
+                os.rename(os.path.join(self._directory, names[number]), removed)
+        _remove(os.path.join(self._directory, _REMOVED))
+
+
+def _remove(directory: str) -> None:
+    if os.path.lexists(directory):
+        shutil.rmtree(directory)
 
 
 def unmarked(text: str) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from pillion.proxies.site import Site
 
 KEPT = "previous"
+
+_BEGUN = re.compile(r"\.\d+\.new\Z|\Aspare\.new\Z")
 
 
 class Standing(msgspec.Struct, frozen=True):
@@ -192,7 +195,8 @@ def _forward(site: Site, intent: Intent) -> None:
 
 
 def _backward(site: Site, intent: Intent, spare: Mapping[str, str]) -> None:
-    for name in (*intent.dropped, *intent.order):
+    # The other way round: as long as the new main file is there, so is what it names.
+    for name in (*intent.dropped, *reversed(intent.order)):
         if name not in intent.before:
             continue
         if not _rename(os.path.join(intent.kept, name), site.live(name)):
@@ -254,3 +258,8 @@ def _digest(path: str) -> str | None:
 def _tidy(site: Site) -> None:
     clear(site, WHAT)
     clear(site, KEPT)
+    # What `write_atomically` had begun when its process was killed; nobody else writes here while we do.
+    with contextlib.suppress(FileNotFoundError):
+        for name in os.listdir(site.state):
+            if _BEGUN.search(name):
+                os.unlink(os.path.join(site.state, name))

@@ -1,0 +1,181 @@
+"""An agent killed at any step of applying: whoever comes next ends at one of the two versions, and knows which.
+
+The steps are run in a child that kills itself before its n-th call of the operating system, for every n there is.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+import signal
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pillion.proxies.candidate import write_candidate
+from pillion.proxies.history import History
+from pillion.proxies.moving import Standing, applied, finish, move, recover, take_back
+from pillion.proxies.site import Site
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+    from types import FrameType
+
+MAIN = "nginx.conf"
+ONE = {MAIN: "one", "gone.conf": "only in one", "same.conf": "1"}
+TWO = {MAIN: "two", "new.conf": "only in two", "same.conf": "2"}
+_MOST = 1000
+
+
+def apply_two(site: Site) -> None:
+    move(site, write_candidate(site, MAIN, TWO, ["gone.conf"]), "two", "one", 1.0)
+    finish(site)
+
+
+def fail_with_two(site: Site) -> None:
+    move(site, write_candidate(site, MAIN, TWO, ["gone.conf"]), "two", "one", 1.0)
+    take_back(site)
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    site = Site("edge", str(tmp_path / "edge" / "conf"), str(tmp_path / "edge" / "state"))
+    move(site, write_candidate(site, MAIN, ONE), "one", "", 1.0)
+    finish(site)
+    return site
+
+
+def killed_before(number: int, work: Callable[[], None]) -> bool:
+    """Whether `work` was killed before its `number`-th call; it is run to its end when it makes fewer."""
+    child = os.fork()
+    if child == 0:
+        left = number
+
+        def count(_frame: FrameType, event: str, function: object) -> None:
+            nonlocal left
+            if event != "c_call":
+                return
+            of = getattr(function, "__self__", None)
+            if getattr(of, "__name__", "") != "posix" and type(of).__name__ != "FileIO":
+                return
+            left -= 1
+            if left == 0:
+                sys.setprofile(None)
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        try:
+            sys.setprofile(count)
+            work()
+            sys.setprofile(None)
+        finally:
+            # Nothing of pytest's is ours to end.
+            os._exit(0)
+    _, status = os.waitpid(child, 0)
+    return os.WIFSIGNALED(status)
+
+
+def served(site: Site) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for name in os.listdir(site.directory):
+        with open(site.live(name)) as file:
+            found[name] = file.read()
+    return found
+
+
+def check_one_of_both(site: Site, standing: Standing) -> str:
+    """The version that is in place, whole; fails when it is another than `standing` says, or when something else is left over."""
+    wanted = standing.unfinished or standing.live
+    assert served(site) == {"one": ONE, "two": TWO}[wanted]
+    there = {*os.listdir(os.path.dirname(site.directory)), *os.listdir(site.state)}
+    if standing.unfinished:
+        finish(site)
+        there = {*os.listdir(os.path.dirname(site.directory)), *os.listdir(site.state)}
+    assert there == {"conf", "state", "applied.json"}
+    now = applied(site)
+    assert now is not None
+    assert now.version == wanted
+    return wanted
+
+
+class Ground:
+    """The same beginning, again and again."""
+
+    def __init__(self, site: Site) -> None:
+        self.root = os.path.dirname(site.directory)
+        self.copy = f"{self.root}.copy"
+        shutil.copytree(self.root, self.copy)
+
+    def again(self) -> None:
+        shutil.rmtree(self.root)
+        shutil.copytree(self.copy, self.root)
+
+
+@pytest.mark.parametrize("steps", [apply_two, fail_with_two])
+def test_killed_at_any_step(site: Site, steps: Callable[[Site], None]) -> None:
+    ground = Ground(site)
+    ends: list[str] = []
+    for number in range(1, _MOST):
+        ground.again()
+        if not killed_before(number, lambda: steps(site)):
+            break
+        # The main file names the others: it is there only when they are.
+        now = served(site)
+        if now.get(MAIN) == "two":
+            assert (now["new.conf"], now["same.conf"]) == (TWO["new.conf"], TWO["same.conf"])
+        ends.append(check_one_of_both(site, recover(site)))
+    else:
+        raise AssertionError("it never ended")
+    assert len(ends) > 50
+    assert set(ends) == {"one", "two"}
+    # From one version to the other once, and back once.
+    turns = sum(before != after for before, after in itertools.pairwise(ends))
+    assert turns == (1 if steps is apply_two else 2)
+
+
+@pytest.mark.parametrize("steps", [apply_two, fail_with_two])
+def test_the_next_agent_killed_too(site: Site, steps: Callable[[Site], None]) -> None:
+    ground = Ground(site)
+    tried = 0
+    for first in range(5, _MOST, 24):
+        for second in range(1, _MOST, 5):
+            ground.again()
+            if not killed_before(first, lambda: steps(site)):
+                assert tried > 20
+                return
+            if not killed_before(second, lambda: _recover(site)):
+                break
+            tried += 1
+            check_one_of_both(site, recover(site))
+
+
+def test_killed_while_an_outcome_is_recorded(tmp_path: Path) -> None:
+    place = str(tmp_path / "history")
+    counts: set[int] = set()
+    for number in range(1, _MOST):
+        shutil.rmtree(place, ignore_errors=True)
+        for at_s in (1.0, 2.0):
+            History(place, 2).record("one", "a key", "applied", ONE, at_s=at_s)
+        if not killed_before(number, lambda: _record_two(place)):
+            break
+        history = History(place, 2)
+        for entry in history.entries():
+            assert history.read(entry.version) == {"one": ONE, "two": TWO}[entry.version]
+        assert not history.damaged
+        counts.add(len(history.entries()))
+        # Whoever records next leaves no more than there may be.
+        _record_two(place)
+        assert len(os.listdir(place)) == 2
+    assert number > 20
+    # Also with the new one there and the oldest not yet gone.
+    assert counts == {2, 3}
+
+
+def _record_two(place: str) -> None:
+    History(place, 2).record("two", "a key", "applied", TWO, at_s=3.0)
+
+
+def _recover(site: Site) -> None:
+    recover(site)
