@@ -57,14 +57,14 @@ def say_maps(text: Writer, settings: Offload, facts: OffloadFacts) -> None:
     text.gap()
     with text.block("geo", "$pillion_dollar"):
         text.say("default", "$")
-    _say_request(text, settings)
+    _say_request(text, settings, facts)
     _say_client(text, facts)
     _say_caching(text, settings)
     _say_headers(text, settings)
     _say_problems(text, settings)
 
 
-def _say_request(text: Writer, settings: Offload) -> None:
+def _say_request(text: Writer, settings: Offload, facts: OffloadFacts) -> None:
     text.why("WebSocket alone: an upgrade to h2c would be a tunnel past all of this.")
     text.map("$http_upgrade", "$pillion_upgrade", ("~*^websocket$", "websocket"))
     text.map("$pillion_upgrade", "$pillion_connection", ("websocket", "upgrade"))
@@ -78,6 +78,12 @@ def _say_request(text: Writer, settings: Offload) -> None:
     text.map("$request_method", "$pillion_write", ("GET", ""), ("HEAD", ""), default="1")
     index = literal(settings.index)
     text.map("$uri", "$pillion_file", ("~/$", "${uri}" + index), default="$uri")
+    if facts.build.brotli:
+        text.map(
+            "$http_accept_encoding",
+            "$pillion_brotli",
+            (r"~*(?:^|,)[ \t]*br[ \t]*(?:,|$)", "$document_root$pillion_file.br"),
+        )
     if settings.spa:
         text.why("A navigation: the browser says so, or asks for HTML and says nothing else.")
         text.map(

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pillion.settings.edges import ServerTls
     from pillion.settings.offload import Offload
 
-STREAM, WRITE = 491, 492
+STREAM, WRITE, BROTLI = 491, 492, 493
 """Codes that are nobody's, by which a location hands on to a named one."""
 QUIET_S = 3600
 """How long a WebSocket or a stream of events may be silent."""
@@ -72,7 +72,8 @@ def say_server(text: Writer, settings: Offload, facts: OffloadFacts) -> None:
         text.say("open_file_cache_valid", "0s")
         text.say("open_file_cache_min_uses", "1")
         text.say("open_file_cache_errors", "off")
-        _say_static(text, facts)
+        if facts.build.gzip_static:
+            text.say("gzip_static", "on")
         text.gap()
         _say_answers(text, settings)
         _say_proxying(text, settings, facts)
@@ -129,13 +130,6 @@ def _say_tls(text: Writer, tls: ServerTls) -> None:
         text.say("ssl_verify_depth", "4")
 
 
-def _say_static(text: Writer, facts: OffloadFacts) -> None:
-    if facts.build.gzip_static:
-        text.say("gzip_static", "on")
-    if facts.build.brotli:
-        text.say("brotli_static", "on")
-
-
 def _say_answers(text: Writer, settings: Offload) -> None:
     _say_headers(text, settings, "$pillion_cache")
     text.why("What nginx answers itself; the app's own errors are left alone.")
@@ -164,6 +158,7 @@ def _say_errors(text: Writer, settings: Offload, missing: str = "") -> None:
     text.say("error_page", "502", "=", "@away")
     text.say("error_page", str(STREAM), "=", "@stream")
     text.say("error_page", str(WRITE), "=", "@app")
+    text.say("error_page", str(BROTLI), "=", "@brotli")
 
 
 def _say_proxying(text: Writer, settings: Offload, facts: OffloadFacts) -> None:
@@ -224,14 +219,24 @@ def _say_locations(text: Writer, settings: Offload, facts: OffloadFacts) -> None
     with text.block("location", "~", f"^.*(?:{settings.hashed})"):
         _say_turns(text)
         _say_open_files(text)
+        _say_brotli(text, facts)
         text.say("try_files", "$pillion_file", "@app")
     text.why(
         "Other files are looked at each time, so that a new version is served with the next request."
     )
     with text.block("location", "/"):
         _say_turns(text)
+        _say_brotli(text, facts)
         pages = ["$pillion_page"] if settings.spa else []
         text.say("try_files", "$pillion_file", *pages, "@app")
+    if facts.build.brotli:
+        text.why("A .br file that was found to be no link, for a client that takes it.")
+        with text.block("location", "@brotli"):
+            text.say("disable_symlinks", "off")
+            text.say("brotli_static", "on")
+            if facts.build.gzip_static:
+                text.say("gzip_static", "off")
+            text.say("try_files", "$pillion_file", "@app")
     text.gap()
     _say_app(text, settings, facts)
     _say_own_answers(text)
@@ -257,20 +262,37 @@ def _say_compressed(text: Writer, settings: Offload, facts: OffloadFacts) -> Non
     )
     with text.block("location", "~", rf"^(?=.*(?:{settings.hashed})).*\.(?:{ends})$"):
         _say_turns(text)
-        text.say("root", literal(facts.places.compressed))
+        _say_tree(text, facts)
         _say_open_files(text)
         _say_errors(text, settings, missing="@hashed")
     with text.block("location", "@hashed"):
         _say_open_files(text)
+        _say_brotli(text, facts)
         text.say("try_files", "$pillion_file", "@app")
     if settings.cache_s < 1:
         return
     with text.block("location", "~", rf"^.*\.(?:{ends})$"):
         _say_turns(text)
-        text.say("root", literal(facts.places.compressed))
+        _say_tree(text, facts)
         _say_errors(text, settings, missing="@file")
     with text.block("location", "@file"):
+        _say_brotli(text, facts)
         text.say("try_files", "$pillion_file", "@app")
+
+
+def _say_tree(text: Writer, facts: OffloadFacts) -> None:
+    """Files that Pillion has made itself, so that there are no links among them."""
+    text.say("root", literal(facts.places.compressed))
+    text.say("disable_symlinks", "off")
+    if facts.build.brotli:
+        text.say("brotli_static", "on")
+
+
+def _say_brotli(text: Writer, facts: OffloadFacts) -> None:
+    """The module finds nothing where links are not followed: nginx itself looks first whether it is a file, and no link."""
+    if facts.build.brotli:
+        with text.when_file("$pillion_brotli"):
+            text.say("return", str(BROTLI))
 
 
 def _say_app(text: Writer, settings: Offload, facts: OffloadFacts) -> None:
