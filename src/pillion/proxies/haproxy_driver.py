@@ -47,7 +47,7 @@ class HaproxyDriver:
     """One HAProxy in master-worker mode.
 
     `directory` holds the served `haproxy.cfg`. `master` and `admin` are addresses of its command lines (`CommandSocket`), empty when there is none;
-    `proof_path` is the Unix socket that tells the version. `said` returns what the process has lately said on its stderr, empty when
+    `proof_path` is the Unix socket that tells the version, empty when it does not: then a new worker is the proof. `said` returns what the process has lately said on its stderr, empty when
     nobody keeps that. `leaving_s` bounds the sessions of servers that left.
     """
 
@@ -73,6 +73,8 @@ class HaproxyDriver:
         self._said = said
         self._loaded_after: Processes | None = None
         self._awaited = False
+        # What the version that was proved last listens on; None while that is not known.
+        self._held: tuple[Bound, ...] | None = None
         self.runtime = (
             Runtime(name, CommandSocket(admin), tasks, leaving_s=leaving_s) if admin else None
         )
@@ -88,7 +90,7 @@ class HaproxyDriver:
             return Verdict(
                 False, reason, ended.output[:OUTPUT_BYTES], places, passing=_passing(places)
             )
-        taken = await asyncio.to_thread(self._taken, file)
+        taken = await asyncio.to_thread(self._added, file)
         if taken is not None:
             return Verdict(False, _first((taken,)), taken.message, (taken,), passing=True)
         return Verdict(True, output=ended.output[:OUTPUT_BYTES])
@@ -135,17 +137,16 @@ class HaproxyDriver:
         end_s = loop.time() + timeout_s
         wait_s = _FIRST_WAIT_S
         while True:
-            answer = await proof.ask(
-                self._proof_path, max(0.05, min(proof.ASK_S, end_s - loop.time()))
-            )
+            answer = await self._ask(max(0.05, min(proof.ASK_S, end_s - loop.time())))
             outcome = await self._outcome() if self._awaited else Outcome(done=True)
             if outcome.failed:
                 return await self._failed()
+            if outcome.done and not self._proof_path:
+                return await self._proved()
             if outcome.done and answer.version:
                 serves = await self._level_version() or answer.version
                 if serves == version:
-                    self._awaited = False
-                    return GOOD
+                    return await self._proved()
                 answer = proof.Answer(why=f"it serves {serves}, not {version}")
             if loop.time() >= end_s:
                 why = answer.why or "its new worker is not there yet"
@@ -156,7 +157,7 @@ class HaproxyDriver:
                     alerts(self._words(), self._directory),
                     passing=True,
                 )
-            await asyncio.sleep(min(wait_s, max(0.0, end_s - loop.time())))
+            await asyncio.sleep(min(wait_s, end_s - loop.time()))
             wait_s = min(wait_s * _GROWTH, _LAST_WAIT_S)
 
     async def status(self) -> ProxyStatus:
@@ -165,7 +166,7 @@ class HaproxyDriver:
         pid = self._runner.running()
         if processes is None and pid is None:
             return ProxyStatus(False)
-        version = await self._level_version() or (await proof.ask(self._proof_path)).version
+        version = await self._level_version() or (await self._ask()).version
         if processes is None:
             return ProxyStatus(True, pid, version or None)
         return ProxyStatus(
@@ -173,6 +174,8 @@ class HaproxyDriver:
             processes.master,
             version or None,
             len(processes.workers),
+            len(processes.old_workers),
+            # One worker for each.
             len(processes.old_workers),
         )
 
@@ -209,6 +212,11 @@ class HaproxyDriver:
         now = await self._processes()
         return Outcome() if now is None else judge(self._loaded_after, now)
 
+    async def _proved(self) -> Verdict:
+        self._awaited = False
+        self._held = await asyncio.to_thread(_bound, os.path.join(self._directory, MAIN_FILE))
+        return GOOD
+
     async def _failed(self) -> Verdict:
         """A load that failed, in HAProxy's own words wherever they can be had."""
         self._awaited = False
@@ -217,10 +225,18 @@ class HaproxyDriver:
             words = await self._master.words()
         places = alerts(words, self._directory)
         if not places:
+            # Nobody has kept what it said; the same questions again have the same answers.
             found = await self.check(self._directory)
             words, places = words or found.output, found.places
+        if not places and self._held is not None:
+            live = os.path.join(self._directory, MAIN_FILE)
+            taken = await asyncio.to_thread(_first_taken, live, self._held)
+            places = () if taken is None else (taken,)
         reason = _first(places) or "HAProxy could not load it, and runs on as it was"
         return Verdict(False, reason, words[:OUTPUT_BYTES], places, passing=_passing(places))
+
+    async def _ask(self, timeout_s: float = proof.ASK_S) -> proof.Answer:
+        return await proof.ask(self._proof_path, timeout_s) if self._proof_path else proof.Answer()
 
     async def _level_version(self) -> str:
         return "" if self.runtime is None else await self.runtime.level_version()
@@ -228,29 +244,38 @@ class HaproxyDriver:
     def _words(self) -> str:
         return since_reload(self._said())[:OUTPUT_BYTES]
 
-    def _taken(self, file: str) -> Place | None:
+    def _added(self, file: str) -> Place | None:
         """The first address that `file` adds to those of the served file and that cannot be bound."""
-        try:
-            wanted = bound_addresses(_read(file))
-        except (OSError, UnicodeDecodeError, Unreadable):
-            return None
-        held: tuple[Bound, ...] = ()
         live = os.path.join(self._directory, MAIN_FILE)
         try:
             held = bound_addresses(_read(live))
         except FileNotFoundError:
             # The first version ever.
-            pass
+            held = ()
         except (OSError, UnicodeDecodeError, Unreadable):
             # What it holds is not known, so that no address can be told to be new.
             return None
-        return first_taken(wanted, held, MAIN_FILE)
+        return _first_taken(file, held)
 
 
 def _texts(rendered: Rendered) -> dict[str, str]:
     return {
         file.name: file.text.replace(rendered.version, VERSION_PLACE) for file in rendered.files
     }
+
+
+def _first_taken(file: str, held: tuple[Bound, ...]) -> Place | None:
+    try:
+        return first_taken(bound_addresses(_read(file)), held, MAIN_FILE)
+    except (OSError, UnicodeDecodeError, Unreadable):
+        return None
+
+
+def _bound(file: str) -> tuple[Bound, ...] | None:
+    try:
+        return bound_addresses(_read(file))
+    except (OSError, UnicodeDecodeError, Unreadable):
+        return None
 
 
 def _read(path: str) -> str:
