@@ -10,6 +10,7 @@ import os
 import shutil
 import signal
 import sys
+import tempfile
 from typing import TYPE_CHECKING
 
 import pytest
@@ -20,8 +21,7 @@ from pillion.proxies.moving import Standing, applied, finish, move, recover, tak
 from pillion.proxies.site import Site
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
+    from collections.abc import Callable, Iterator
     from types import FrameType
 
 MAIN = "nginx.conf"
@@ -41,8 +41,15 @@ def fail_with_two(site: Site) -> None:
 
 
 @pytest.fixture
-def site(tmp_path: Path) -> Site:
-    site = Site("edge", str(tmp_path / "edge" / "conf"), str(tmp_path / "edge" / "state"))
+def memory() -> Iterator[str]:
+    """A directory on no disk: hundreds of beginnings are written, and who is killed is not a matter of what the disk has."""
+    with tempfile.TemporaryDirectory(prefix="pillion-", dir="/dev/shm") as root:
+        yield root
+
+
+@pytest.fixture
+def site(memory: str) -> Site:
+    site = Site("edge", f"{memory}/edge/conf", f"{memory}/edge/state")
     move(site, write_candidate(site, MAIN, ONE), "one", "", 1.0)
     finish(site)
     return site
@@ -151,8 +158,8 @@ def test_the_next_agent_killed_too(site: Site, steps: Callable[[Site], None]) ->
             check_one_of_both(site, recover(site))
 
 
-def test_killed_while_an_outcome_is_recorded(tmp_path: Path) -> None:
-    place = str(tmp_path / "history")
+def test_killed_while_an_outcome_is_recorded(memory: str) -> None:
+    place = f"{memory}/history"
     counts: set[int] = set()
     for number in range(1, _MOST):
         shutil.rmtree(place, ignore_errors=True)

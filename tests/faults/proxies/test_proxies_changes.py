@@ -1,0 +1,206 @@
+"""Members that come and go all the time under a constant load: nobody's request fails, reloads are bounded by the window, and what is served at the end is what the source says."""
+
+from __future__ import annotations
+
+import random
+import time
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import msgspec
+import pytest
+
+import proxies_running as running
+from health_client import ask, free_port
+from instance import wait_for
+from steady_load import steady_load
+from steady_members import members
+
+if TYPE_CHECKING:
+    from instance import Host, Instance
+    from steady_load import Seen
+    from steady_members import Members
+
+_SERVICE = "orders"
+_MEMBERS = 10
+# So many are there at first, and as many give or take one at any time: more than the guard wants to be left.
+_PRESENT = 6
+# Kept connections that a worker of nginx closed in the moment in which a request was under way to it (see steady_load).
+_REPEATED = 0.02
+
+
+class Storm(msgspec.Struct, frozen=True):
+    """So many changes, so far apart, with this window."""
+
+    changes: int
+    apart_s: float
+    min_s: float
+    max_s: float
+
+
+SHORT = Storm(60, 0.066, 0.2, 0.5)
+LONG = Storm(500, 0.06, 0.2, 2.0)
+
+
+class Source:
+    """The service's registrations, as one who registers by hand has them."""
+
+    def __init__(self, instance: Instance, serving: Members) -> None:
+        self._instance = instance
+        self._ports = serving.ports
+        self._chance = random.Random(5)
+        self.present: set[str] = set()
+        for name in sorted(self._ports)[:_PRESENT]:
+            self._put(name)
+
+    def change(self) -> None:
+        """One that is there goes, or one that is not comes: in turns, so that their number stays about the same."""
+        if len(self.present) > _PRESENT:
+            name = self._chance.choice(sorted(self.present))
+            self._ask("DELETE", name)
+            self.present.remove(name)
+        else:
+            self._put(self._chance.choice(sorted(self._ports.keys() - self.present)))
+
+    def _put(self, name: str) -> None:
+        self._ask("PUT", name, {"address": "127.0.0.1", "port": self._ports[name]})
+        self.present.add(name)
+
+    def _ask(self, method: str, name: str, body: object = None) -> None:
+        path = f"/v1/services/{_SERVICE}/instances/{name}"
+        status, said = ask(self._instance, method, path, body)
+        assert status in (200, 201, 204), said
+
+
+def _settings(kind: str, port: int, storm: Storm) -> str:
+    return f"""
+[app]
+name = "front"
+[[proxies]]
+name = "{running.NAME}"
+kind = "{kind}"
+template = "edge.{kind}.j2"
+wait = {{ min = "{storm.min_s}s", max = "{storm.max_s}s" }}
+values = {{ port = {port} }}
+"""
+
+
+_TEMPLATES = {
+    "edge.nginx.j2": """\
+worker_processes 1;
+{{ bounds() }}
+events { worker_connections 1024; }
+http {
+    access_log off;
+    {% for name in ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"] %}
+    {{ name }}_temp_path {{ (state_dir ~ "/" ~ name) | quote }};
+    {% endfor %}
+    {{ proof() }}
+    {{ upstream("orders", service="orders") }}
+    server {
+        listen 127.0.0.1:{{ values.port }};
+        location / {
+            proxy_pass http://orders;
+            proxy_http_version 1.1;
+            proxy_set_header Connection "";
+        }
+    }
+}
+""",
+    "edge.haproxy.j2": """\
+global
+    nbthread 1
+    {{ admin() }}
+defaults
+    mode http
+    timeout connect 2s
+    timeout client 30s
+    timeout server 30s
+{{ proof() }}
+frontend near
+    bind 127.0.0.1:{{ values.port }}
+    default_backend orders
+backend orders
+    balance roundrobin
+    {{ server_lines("orders") }}
+""",
+}
+
+
+def _blow(source: Source, storm: Storm) -> list[float]:
+    """Make the changes in their time, and return when each was made."""
+    began, made = time.monotonic(), []
+    for number in range(storm.changes):
+        time.sleep(max(0.0, began + number * storm.apart_s - time.monotonic()))
+        source.change()
+        made.append(time.monotonic())
+    return made
+
+
+def _most_windows(made: list[float], storm: Storm) -> int:
+    """How many windows there can have been: each one ended by a quiet while, or was as long as it may be."""
+    quiet = sum(after - before > storm.min_s * 0.9 for before, after in pairwise(made))
+    return int((made[-1] - made[0]) / storm.max_s) + quiet + 2
+
+
+def _wait_for_members(port: int, source: Source) -> None:
+    """Return when every member is served and nobody else."""
+
+    def served() -> set[str]:
+        return {running.ask(port)[1] for _ in range(len(source.present) * 4)}
+
+    found: set[str] = set()
+
+    def look() -> bool:
+        found.clear()
+        found.update(served())
+        return found == source.present
+
+    wait_for("what the source says is served", look, 30, lambda: (found, source.present))
+
+
+def _check_seen(seen: Seen, storm: Storm) -> None:
+    assert seen.failed == {}
+    assert seen.requests > storm.changes * 5
+    assert len(seen.bodies) == _MEMBERS, "not everybody was ever served"
+
+
+def _through(host: Host, kind: str, storm: Storm) -> None:
+    port = free_port()
+    with members(_MEMBERS) as serving:
+        # They are registered with a neighbour, since nobody balances before there are any.
+        neighbour = host.run(*running.SLEEPER, name="neighbour")
+        neighbour.wait_state("agent")
+        source = Source(neighbour, serving)
+        instance = running.start(host, _settings(kind, port, storm), _TEMPLATES)
+        _wait_for_members(port, source)
+        worker = running.workers(instance)
+        applied = running.count(instance, "proxy-applied")
+        with steady_load(port) as load:
+            made = _blow(source, storm)
+            _wait_for_members(port, source)
+            seen = load.stop()
+        _check_seen(seen, storm)
+        kinds = {event["kind"] for event in running.told(instance)}
+        reloads = running.count(instance, "proxy-applied") - applied
+        if kind == "haproxy":
+            assert seen.repeated == 0
+            assert reloads == 0
+            assert running.workers(instance) == worker
+            assert kinds == {"proxy-applied", "proxy-changed"}
+        else:
+            assert seen.repeated <= seen.requests * _REPEATED
+            assert 2 <= reloads <= _most_windows(made, storm)
+            assert kinds == {"proxy-applied"}
+
+
+@pytest.mark.parametrize("kind", running.KINDS)
+def test_members_come_and_go_and_no_request_fails(host: Host, kind: str) -> None:
+    _through(host, kind, SHORT)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize("kind", running.KINDS)
+def test_five_hundred_changes_in_thirty_seconds(host: Host, kind: str) -> None:
+    _through(host, kind, LONG)
