@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pillion.proxies.offload_maps import say_maps
+from pillion.proxies.offload_maps import say_log_maps, say_maps
 from pillion.proxies.offload_server import say_server
 from pillion.proxies.offload_text import Writer
 from pillion.proxies.offload_types import CHARSET_TYPES, COMPRESSED_TYPES, MEDIA_TYPES
@@ -111,12 +111,12 @@ def _say_log(text: Writer, settings: Offload) -> None:
     if not settings.access_log:
         text.say("access_log", "off")
         return
-    text.why("The path without its query, which may hold what no log should.")
+    say_log_maps(text)
     text.say(
         "log_format",
         "pillion",
         "escape=json",
-        '{"time":"$time_iso8601","method":"$request_method","host":"$pillion_authority","path":"$uri",'
+        '{"time":"$time_iso8601","method":"$request_method","host":"$pillion_authority","path":"$pillion_logged_path",'
         '"protocol":"$server_protocol","status":"$status","bytes":"$body_bytes_sent","duration_s":"$request_time",'
         '"app_status":"$upstream_status","app_s":"$upstream_response_time","cache":"$upstream_cache_status",'
         '"client":"$remote_addr","request_id":"$pillion_request_id","traceparent":"$http_traceparent"}',
@@ -139,10 +139,13 @@ def _say_proof(text: Writer, facts: OffloadFacts) -> None:
     text.why("Which version it is that serves.")
     with text.block("server"):
         text.say("listen", f"unix:{facts.facts.proof_path}")
+        text.say("server_name", "pillion-proof")
         text.say("access_log", "off")
+        text.why("Whoever asks again asks the newest worker.")
+        text.say("keepalive_timeout", "0")
         text.say("default_type", "text/plain")
-        with text.block("location", "/"):
-            text.say("return", "200", VERSION_PLACE)
+        text.say("add_header", "Cache-Control", "no-store", "always")
+        text.say("return", "200", VERSION_PLACE)
 
 
 def _seconds(value: float) -> str:

@@ -177,6 +177,13 @@ def _say_client(text: Writer, facts: OffloadFacts) -> None:
         text.map("$http_forwarded", "$pillion_forwarded", *rows, default=own)
 
 
+def say_log_maps(text: Writer) -> None:
+    """The path as it came, without its query, which may hold what no log should."""
+    text.map(
+        "$request_uri", "$pillion_logged_path", (r"~^(?<pillion_asked>[^?]*)", "$pillion_asked")
+    )
+
+
 def _say_caching(text: Writer, settings: Offload) -> None:
     text.why("For files; what the app says about its own answers is left to it.")
     rows = [(r"~*\.html?$", REVALIDATE), (f"~^.*(?:{settings.hashed})", IMMUTABLE)]

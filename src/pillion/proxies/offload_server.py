@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 STREAM, WRITE, BROTLI = 491, 492, 493
 """Codes that are nobody's, by which a location hands on to a named one."""
+PROBLEM = "/.pillion/problem"
+"""A path, since a request of which not even the target could be read comes to no named location. No client comes here."""
 QUIET_S = 3600
 """How long a WebSocket or a stream of events may be silent."""
 # Mozilla's intermediate list; TLS 1.3 has its own.
@@ -149,12 +151,12 @@ def _say_headers(text: Writer, settings: Offload, caching: str) -> None:
 def _say_errors(text: Writer, settings: Offload, missing: str = "") -> None:
     """All of them, for the same reason; `missing` is the location of what is not found."""
     statuses = [one for one in PROBLEM_STATUSES if not (missing and one == 404)]
-    text.say("error_page", *map(str, statuses), "@problem")
+    text.say("error_page", *map(str, statuses), PROBLEM)
     if missing:
         text.say("error_page", "404", "=", missing)
-    text.say("error_page", "494", "=431", "@problem")
+    text.say("error_page", "494", "=431", PROBLEM)
     if settings.tls is not None:
-        text.say("error_page", "495", "496", "497", "=400", "@problem")
+        text.say("error_page", "495", "496", "497", "=400", PROBLEM)
     text.say("error_page", "502", "=", "@away")
     text.say("error_page", str(STREAM), "=", "@stream")
     text.say("error_page", str(WRITE), "=", "@app")
@@ -347,7 +349,8 @@ def _say_microcache(text: Writer, settings: Offload) -> None:
 
 def _say_own_answers(text: Writer) -> None:
     text.why("A problem document (RFC 9457), with the status that led here.")
-    with text.block("location", "@problem"):
+    with text.block("location", "=", PROBLEM):
+        text.say("internal")
         text.say("default_type", "application/problem+json")
         text.say("charset", "off")
         text.say(
