@@ -62,6 +62,7 @@ class NginxDriver:
         # What its words and its workers were when it was told to load; None: it was not told by us.
         self._read: dict[str, int] = {}
         self._before: frozenset[int] | None = None
+        self._proved = ""
 
     async def check(self, directory: str) -> Verdict:
         """`nginx -t` on the configuration in `directory`. It binds the addresses that are free for a moment, and opens the log files that are named, without writing to them."""
@@ -81,6 +82,7 @@ class NginxDriver:
         """SIGHUP, or a start when it does not run."""
         pid = self._runner.running()
         self._before = frozenset() if pid is None else workers(pid).present
+        self._proved = ""
         self._read = await asyncio.to_thread(self._mark_words)
         try:
             if pid is None:
@@ -113,6 +115,7 @@ class NginxDriver:
         else:
             good, why = await self._wait_for_workers(timeout_s)
         if good:
+            self._proved = version
             return GOOD
         found, said = self._spoken()
         if self._fatal(found):
@@ -126,12 +129,15 @@ class NginxDriver:
         """What runs, and the version that it names."""
         pid = self._runner.running()
         found = workers(pid or 0)
-        answer = await ask(self._proof) if self._proof else None
+        version = (await ask(self._proof)).version if self._proof else ""
+        if self._proved and self._before and self._before & found.present:
+            # It was asked of a worker that is about to be told to finish.
+            version = self._proved
         self._bound_words()
         return ProxyStatus(
-            pid is not None or bool(answer and answer.version),
+            pid is not None or bool(version),
             pid,
-            answer.version or None if answer else None,
+            version or None,
             len(found.present),
             len(found.old),
             found.old_loads,
