@@ -57,15 +57,18 @@ class ProxiesPart(Part):
         if self._files is not None:
             self._files.close()
 
-    def drain(self, pid: int) -> float:  # noqa: ARG002 - the interface's
+    def drain(self, pid: int) -> float:
         """Nothing more is to be sent to the app."""
         if self._proxies is not None and self._fleet is not None:
-            self._proxies.draining = True
+            self._proxies.draining = pid
+            self._proxies.follow_app()
             self._fleet.look_at_facts()
         return 0.0
 
     def state(self, status: Status) -> None:
         """Follow the keeper."""
+        if self._proxies is not None and self._enabled:
+            self._proxies.follow_app()
         if self._fleet is not None:
             self._fleet.status(status)
 
@@ -74,10 +77,10 @@ class ProxiesPart(Part):
         self._settings = settings
         if self._proxies is not None:
             self._proxies.settings = settings
-        if self._fleet is not None:
-            self._fleet.settings(self._wanted())
-        else:
+        if self._fleet is None:
             self._begin()
+        elif self._enabled and self._outfit.context.state is not None:
+            self._fleet.settings(self._wanted())
 
     def stats(self) -> Stats:
         """What is counted, where there are proxies."""
@@ -99,6 +102,8 @@ class ProxiesPart(Part):
             proxies.settings = self._settings
             self._fleet = fleet = Fleet(self._outfit.tasks, self._enter, proxies.world)
             self._outfit.context.proxies = fleet
+            if self._outfit.context.health is not None:
+                self._outfit.context.health.on_change(lambda _status: fleet.look_at_facts())
             self._outfit.tasks.start("proxies: begin", self._meet(fleet), may_end=True)
 
     async def _meet(self, fleet: Fleet) -> None:
@@ -108,11 +113,20 @@ class ProxiesPart(Part):
                 await self._outfit.context.fresh_status()
             except PillionError:
                 await asyncio.sleep(_ASK_AGAIN_S)
-        if self._enabled:
+        if self._enabled and self._proxies is not None:
+            self._proxies.follow_app()
             fleet.settings(self._wanted())
 
-    def _wanted(self) -> list[ManagedProxy]:
-        return [*self._settings.proxies]
+    def _wanted(self) -> list[tuple[ManagedProxy, object]]:
+        wanted: list[tuple[ManagedProxy, object]] = [(one, None) for one in self._settings.proxies]
+        offload = self._settings.offload
+        if offload is not None:
+            # Its configuration is made of these instead of templates.
+            settings = self._settings
+            wanted.append(
+                (offload.as_proxy(), (offload, settings.inbound is None, settings.ambassador.http))
+            )
+        return wanted
 
     def _sources(self) -> Sources:
         from pillion.processes import agent_proxy_sources as adapters

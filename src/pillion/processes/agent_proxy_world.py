@@ -11,18 +11,21 @@ import msgspec
 
 from pillion.api.context import ACT_TIMEOUT_S
 from pillion.errors import PillionError, RefusedError
-from pillion.lifecycle.readiness import readiness
+from pillion.health.check import CRITICAL
+from pillion.lifecycle.readiness import APP, readiness
 from pillion.proxies.facts import Facts
 from pillion.proxies.outside import Outside
 from pillion.proxies.performer import World
 from pillion.proxies.site import Site
 from pillion.proxies.templates import Templates, render
+from pillion.settings.offload import OFFLOAD
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pillion.api.context import Context
     from pillion.model.component import Component
+    from pillion.processes.agent_offload import Gate
     from pillion.processes.agent_part import Outfit
     from pillion.proxies.driver import Driver, Runner
     from pillion.proxies.facts import ProxyKind
@@ -85,14 +88,38 @@ class Proxies:
         self._outfit = outfit
         self._sources = sources
         self.settings: Settings = outfit.settings
-        self.draining = False
+        self.draining = 0
+        self._gate: Gate | None = None
+
+    @property
+    def app_is_ready(self) -> bool:
+        """Whether the app can take work, and is not about to be stopped."""
+        status = self._outfit.context.state
+        app = None if status is None else status.component(APP)
+        health = self._outfit.context.health
+        return (
+            app is not None
+            and app.pid != self.draining
+            and readiness(status).ready
+            and (health is None or health.status != CRITICAL)
+        )
+
+    def follow_app(self) -> None:
+        """Let the offload send work to the app, or none."""
+        if self.settings.offload is None:
+            return
+        if self._gate is None:
+            from pillion.processes.agent_offload import Gate
+
+            self._gate = Gate(self._outfit.place.state(os.path.join("proxies", OFFLOAD)))
+            health = self._outfit.context.health
+            if health is not None:
+                health.on_change(lambda _status: self.follow_app())
+        self._gate.set(is_open=self.app_is_ready)
 
     def world(self, proxy: ManagedProxy) -> World:
-        """For a proxy with templates."""
-        return self.world_with(proxy, _renderer(proxy))
-
-    def world_with(self, proxy: ManagedProxy, renderer: Renderer) -> World:
-        """For a proxy whose files `renderer` makes."""
+        """What `proxy` is managed with."""
+        renderer = self._renderer(proxy)
         keeper = KeeperRunner(proxy.name, self._outfit.context)
         if proxy.run == KEEPER:
             runner: Runner = keeper
@@ -123,10 +150,9 @@ class Proxies:
         """What its templates know without asking, as it is now."""
         settings, place = self.settings, self._outfit.place
         status = self._outfit.context.state
-        kind: ProxyKind = "nginx" if proxy.kind == "nginx" else "haproxy"
         return Facts(
             name=proxy.name,
-            kind=kind,
+            kind=_kind(proxy),
             directory=site.directory,
             runtime_dir=place.runtime_dir,
             state_dir=site.state,
@@ -139,8 +165,22 @@ class Proxies:
             old_workers_s=proxy.old_workers_s,
             old_workers=proxy.old_workers,
             listeners={} if status is None else status.listeners,
-            ready=readiness(status).ready and not self.draining,
+            ready=self.app_is_ready,
         )
+
+    def _renderer(self, proxy: ManagedProxy) -> Renderer:
+        if proxy.name == OFFLOAD and self.settings.offload is not None:
+            from pillion.processes.agent_offload import OffloadRenderer
+
+            return OffloadRenderer(self.settings, self.settings.offload)
+        templates = Templates(
+            _kind(proxy), (proxy.main_file, proxy.template), proxy.files, proxy.values
+        )
+
+        def renderer(values: Mapping[Reference, object], facts: Facts) -> Rendered | Missing:
+            return render(templates, values, facts)
+
+        return renderer
 
     def _driver(self, proxy: ManagedProxy, site: Site, runner: Runner) -> Driver:
         proof = self._socket(proxy, "proof") if proxy.prove else ""
@@ -182,11 +222,5 @@ async def _leave_alone() -> None:
     """Somebody else runs it, and ends it."""
 
 
-def _renderer(proxy: ManagedProxy) -> Renderer:
-    kind: ProxyKind = "nginx" if proxy.kind == "nginx" else "haproxy"
-    templates = Templates(kind, (proxy.main_file, proxy.template), proxy.files, proxy.values)
-
-    def renderer(values: Mapping[Reference, object], facts: Facts) -> Rendered | Missing:
-        return render(templates, values, facts)
-
-    return renderer
+def _kind(proxy: ManagedProxy) -> ProxyKind:
+    return "nginx" if proxy.kind == "nginx" else "haproxy"

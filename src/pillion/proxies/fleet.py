@@ -54,16 +54,21 @@ class Fleet:
         self._make_world = make_world
         self._managers: dict[str, Manager] = {}
         self._leaving: set[asyncio.Task[None]] = set()
+        self._made_of: dict[str, tuple[ManagedProxy, object]] = {}
         self._pids: dict[str, int] = {}
         self._ended = False
 
     # Its life.
 
-    def settings(self, wanted: Iterable[ManagedProxy]) -> None:
-        """Manage these from now on: new ones are begun, changed ones are applied anew, the others are let go."""
+    def settings(self, wanted: Iterable[tuple[ManagedProxy, object]]) -> None:
+        """Manage these from now on: new ones are begun, changed ones are applied anew, the others are let go.
+
+        With each comes what else its configuration is made of in the settings; None for nothing.
+        """
         if self._ended:
             return
-        named = {one.name: one for one in wanted}
+        made_of = {one.name: (one, besides) for one, besides in wanted}
+        named = {name: one for name, (one, _) in made_of.items()}
         for name in [*self._managers]:
             if name not in named or self._is_another(self._managers[name], named[name]):
                 self._dismiss(self._managers.pop(name))
@@ -74,8 +79,10 @@ class Fleet:
                     self._make_world(settings), self._tasks, self._journal_of(name)
                 )
                 manager.start()
-            elif manager.world.settings != settings:
+            elif self._made_of.get(name) != made_of[name]:
                 manager.reset(self._make_world(settings))
+        self._made_of = made_of
+        self.look_at_facts()
 
     def status(self, status: Status) -> None:
         """Follow the keeper: a process that was started anew is proved, and what templates know of the app may be another."""
