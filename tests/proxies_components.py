@@ -51,8 +51,8 @@ http {{
   timeout server 20s
 frontend f
   bind 127.0.0.1:{port}
+  http-request return status 200 content-type text/plain string "{answer}" unless {{ path_beg /slow }}
   use_backend slow if {{ path_beg /slow }}
-  http-request return status 200 content-type text/plain string "{answer}"
 backend slow
   server s 127.0.0.1:{backend or 9}
 """
@@ -90,13 +90,39 @@ def begin(host: Host, settings: str, **options: Any) -> Instance:
     return instance
 
 
-def serving(host: Host, kind: str, more: str = "", answer: str = "one") -> tuple[Instance, int]:
-    """An instance with a proxy `edge` that serves, and its port."""
-    instance, port = begin(host, proxy("edge", kind, more)), free_port()
-    place(instance, "edge", kind, configuration(kind, port, answer))
+def serving(
+    host: Host, kind: str, more: str = "", backend: int = 0, **options: Any
+) -> tuple[Instance, int]:
+    """An instance with a proxy `edge` that serves "one", and its port."""
+    instance, port = begin(host, proxy("edge", kind, more), **options), free_port()
+    place(instance, "edge", kind, configuration(kind, port, "one", backend))
     instance.call("start", name="edge")
-    wait_for("it serves", lambda: ask(port) == answer, state=lambda: instance.spooled("sidecar"))
+    wait_for("it serves", lambda: ask(port) == "one", state=lambda: instance.spooled("sidecar"))
+    settle(instance, kind)
     return instance, port
+
+
+def settle(instance: Instance, kind: str) -> None:
+    """Wait until `edge` can be told something.
+
+    HAProxy's master executes itself anew once its worker serves; what it is told before that is lost, or ends it.
+    """
+    if kind == "haproxy":
+        wait_for(
+            "the master answers", lambda: _asked_master(f"{instance.runtime}/proxy-edge.master")
+        )
+
+
+def _asked_master(path: str) -> bytes:
+    with (
+        contextlib.suppress(ConnectionError, FileNotFoundError),
+        socket.socket(socket.AF_UNIX) as sock,
+    ):
+        sock.settimeout(BOUND_S)
+        sock.connect(path)
+        sock.sendall(b"show proc\n")
+        return sock.recv(4096)
+    return b""
 
 
 def ask(port: int, path: str = "/", bound_s: float = BOUND_S) -> str:

@@ -46,7 +46,7 @@ def _candidates(kind: str) -> list[str]:
 
         return places.instances()
     if kind == COMPONENTS:
-        return list(_COMPONENTS)
+        return [*_COMPONENTS, *_proxies()]
     if kind == SETTINGS:
         from pillion.settings.reading import setting_names
 
@@ -55,3 +55,23 @@ def _candidates(kind: str) -> list[str]:
     from pillion.settings.limits import Limits
 
     return [f"{member.name}=" for member in Limits.members]
+
+
+def _proxies() -> list[str]:
+    """The managed proxies of all instances that their keepers run, by the settings that each has in force."""
+    import json  # only for this
+
+    from pillion.keeper import places
+    from pillion.settings.offload import OFFLOAD
+
+    found: set[str] = set()
+    for name in places.instances():
+        try:
+            with open(f"{places.runtime_root()}/{name}/{places.SETTINGS_FILE}") as file:
+                settings = json.load(file)
+        except (OSError, ValueError):
+            continue  # another user's, or one that is just going
+        found.update(one["name"] for one in settings.get("proxies", ()) if one["run"] == "keeper")
+        if settings.get("offload"):
+            found.add(OFFLOAD)
+    return sorted(found)

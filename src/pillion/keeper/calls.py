@@ -338,6 +338,8 @@ class Calls:
             except ProcessLookupError:
                 continue
             except (PermissionError, ValueError) as error:
+                if component.role == parts.PROXY and pid != process.pid:
+                    continue  # a worker that has become another user: the next ones inherit it
                 raise cgroups.LimitRefused(
                     f"cannot limit open files of pid {pid} to {count}: {error}"
                 ) from error
