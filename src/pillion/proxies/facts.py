@@ -1,5 +1,6 @@
 """What a template knows without asking anybody: where its proxy lives, whose it is, and what was agreed about it."""
 
+import os
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Literal, TypeAlias
@@ -14,7 +15,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     and this instance of it; `app_port` is None for an app that has none.
 
     `proof_path` and `admin_path` are paths of Unix sockets; `proves` when the proxy has to tell its version. `listeners` are addresses that
-    the keeper has bound, by name. `ready` is whether the app is.
+    the keeper has bound, by name. `ready` is whether the app is, `as_root` whether root starts the proxy.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     old_workers: int = 4
     listeners: Mapping[str, str] = MappingProxyType({})
     ready: bool = True
+    as_root: bool = msgspec.field(default_factory=lambda: os.geteuid() == 0)
 
     @property
     def empty_path(self) -> str:

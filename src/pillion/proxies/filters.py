@@ -182,6 +182,15 @@ def header_name(value: object) -> Text:
     return Text(text)
 
 
+def html(value: object) -> str:
+    """A text in a page: a plain text again, to be put together with others and quoted as a whole."""
+    text = text_of(value)
+    # The ampersand first, and $ and % for the sake of the two proxies.
+    for character in "&<>\"'$%":
+        text = text.replace(character, f"&#{ord(character)};")
+    return text
+
+
 def identifier(value: object) -> Text:
     """A name that a configuration gives itself (upstream, backend, zone): letters, digits, `_`, `.` and `-`, at most 63."""
     text = text_of(value, "a name")
@@ -216,6 +225,7 @@ def common(quote: Callable[[object], Text]) -> dict[str, Callable[..., object]]:
         "duration": duration,
         "header_name": header_name,
         "host": host,
+        "html": html,
         "host_port": host_port,
         "identifier": identifier,
         "number": number,

@@ -47,6 +47,14 @@ def regex(value: object) -> Text:
     return Text(text)
 
 
+def host_suffix(value: object) -> Text:
+    """The end of hosts' names, with the dot before it: `.shop.example`."""
+    text = text_of(value, "the end of a name")
+    if not text.startswith(".") or not filters.is_host_name(text[1:]):
+        raise UnwritableError(f"{shown(value)} is no end of a host's name; write *.shop.example")
+    return Text(text)
+
+
 def _quoted(text: str) -> Text:
     if _WORDS.match(text):
         raise UnwritableError(
@@ -57,5 +65,10 @@ def _quoted(text: str) -> Text:
     return Text("'" + text.replace("'", "'\\''") + "'")
 
 
-FILTERS = {**filters.common(quote), "format_text": format_text, "regex": regex}
+FILTERS = {
+    **filters.common(quote),
+    "format_text": format_text,
+    "host_suffix": host_suffix,
+    "regex": regex,
+}
 """What templates of this kind have."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from pillion.proxies.filters import (
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 PROOF_FRONTEND = "pillion-proof"
 _LARGEST_WEIGHT = 256
+_PLAIN_WORDS = re.compile(r"[A-Za-z0-9 ._:/,@+-]*\Z")
 _UNUSABLE = ("leave", "maint", "drain")
 
 
@@ -35,7 +37,7 @@ def proof(path: str, version: str = VERSION_PLACE) -> Text:
 frontend {PROOF_FRONTEND}
     mode http
     bind {quote(f"unix@{path}")} mode 600
-    no log
+    http-request set-log-level silent
     timeout client 5s
     timeout http-request 5s
     option httpclose
@@ -103,6 +105,7 @@ class HaproxyFunctions:
         """
         if unusable not in _UNUSABLE:
             raise UnwritableError(f"{shown(unusable)} is not one of {', '.join(_UNUSABLE)}")
+        extra = _options(options)
         if isinstance(service, str):
             found = self._asking.service(service, every=unusable != "leave")
         else:
@@ -122,12 +125,22 @@ class HaproxyFunctions:
             if is_host_name(address) and not address.replace(".", "").isdecimal():
                 # A name that nobody knows at present must not keep the rest from being loaded.
                 words.append("init-addr last,libc,none")
-            words += [options] if options else []
+            words += [extra] if extra else []
             words += ["backup"] if backup else []
             if is_member and not one.is_usable and unused:
                 words.append(unused)
             lines.append(" ".join(words))
         return Text("".join(f"{line}\n" for line in lines))
+
+
+def _options(options: str) -> str:
+    """Words that the template has written itself, or that are no more than words."""
+    words = options.strip()
+    if "\n" in words or not (isinstance(options, Text) or _PLAIN_WORDS.match(words)):
+        raise UnwritableError(
+            f"{shown(words)} has more than plain words in it; write it in the template, with {{% set options %}}…{{% endset %}}"
+        )
+    return words
 
 
 def _weights(members: list[Member | str], share: float | None) -> list[int]:

@@ -24,6 +24,12 @@ def shipped_names(kind: ProxyKind) -> list[str]:
     )
 
 
+def shipped_name(path: str) -> str:
+    """How a shipped template is called, `pillion:load-balancer`; empty for another one's path."""
+    directory, name = os.path.split(path)
+    return PREFIX + name.removesuffix(_SUFFIX) if os.path.dirname(directory) == _DIRECTORY else ""
+
+
 def template_path(kind: ProxyKind, template: str) -> str:
     """The path of a shipped template, `pillion:load-balancer`; raises `RenderError` when there is none of that name."""
     name = template.removeprefix(PREFIX)

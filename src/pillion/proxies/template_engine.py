@@ -16,6 +16,7 @@ from jinja2.exceptions import SecurityError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from pillion.proxies.filters import UnwritableError
+from pillion.proxies.shipped import PREFIX, template_path
 from pillion.proxies.template_lines import NOWHERE, Text, joined
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from jinja2.compiler import Frame
     from jinja2.environment import Template
 
+    from pillion.proxies.facts import ProxyKind
     from pillion.proxies.template_lines import Piece
 
 OUTPUT_BYTES = 16 * 1024 * 1024
@@ -106,8 +108,9 @@ class Code:
 class Loader(BaseLoader):
     """Templates by path. `read` are those that were, also when they could not be."""
 
-    def __init__(self, code: Code) -> None:
+    def __init__(self, code: Code, kind: ProxyKind) -> None:
         self._code = code
+        self.kind = kind
         self.read: set[str] = set()
 
     def load(
@@ -201,6 +204,7 @@ class Engine(ImmutableSandboxedEnvironment):
         self.concat = self._concat  # type: ignore[method-assign] # what the compiled code calls
         self.turn = ends
         self._bare = bare
+        self._kind = loader.kind
         self._bytes = 0
 
     def data(self, text: str, name: str, line: int) -> Text:
@@ -219,7 +223,9 @@ class Engine(ImmutableSandboxedEnvironment):
         return Text(text, ((self._counted(text), (name, line)),))
 
     def join_path(self, template: str, parent: str) -> str:
-        """Where an included template is: beside the one that includes it."""
+        """Where an included template is: beside the one that includes it, or a shipped one."""
+        if template.startswith(PREFIX):
+            return template_path(self._kind, template)
         return (
             template if os.path.isabs(template) else os.path.join(os.path.dirname(parent), template)
         )

@@ -61,7 +61,7 @@ class Rendering:
             self._functions = HaproxyFunctions(facts, self._asking)
             filters, self._bare_text = filters_haproxy.FILTERS, filters_haproxy.bare
         templates.code = templates.code or Code()
-        self._loader = Loader(templates.code)
+        self._loader = Loader(templates.code, facts.kind)
         self._engine = Engine(self._loader, filters, self._bare, self._ends)
         # Of the engine rather than of each template, so that imported macros have them too.
         self._engine.globals.update(self._table())
@@ -137,7 +137,12 @@ class Rendering:
             "health": Lazy(lambda: asking.value("health")),
             "values": Live(self._templates.values, asking),
             "app": app,
-            "proxy": {"name": facts.name, "kind": facts.kind},
+            "proxy": {
+                "name": facts.name,
+                "kind": facts.kind,
+                "as_root": facts.as_root,
+                "directory": f"{facts.state_dir}/proxies/{facts.name}",
+            },
             "listeners": dict(facts.listeners),
             "directory": facts.directory,
             "runtime_dir": facts.runtime_dir,

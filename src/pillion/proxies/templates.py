@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from pillion.proxies.rendered import Missing, Rendered, RenderError
-from pillion.proxies.shipped import template_path
+from pillion.proxies.shipped import PREFIX, shipped_name, template_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -46,13 +46,12 @@ class Templates:
         named = [main, *sorted((name, one) for name, one in files.items() if name != main[0])]
         self.paths = {name: _path_of(kind, template) for name, template in named}
         """The template of each file, the main one's first."""
-        self._shown = {_path_of(kind, one): one for _, one in named if one.startswith("pillion:")}
         self.code: Code | None = None
         """What is compiled, of `template_rendering`."""
 
     def shown(self, path: str) -> str:
         """How messages call a template: a shipped one by its name, others by their file's."""
-        return self._shown.get(path) or os.path.basename(path)
+        return shipped_name(path) or os.path.basename(path)
 
 
 def render(
@@ -76,7 +75,5 @@ def render(
 
 def _path_of(kind: ProxyKind, template: str) -> str:
     return (
-        template_path(kind, template)
-        if template.startswith("pillion:")
-        else os.path.abspath(template)
+        template_path(kind, template) if template.startswith(PREFIX) else os.path.abspath(template)
     )
