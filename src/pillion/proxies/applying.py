@@ -258,8 +258,8 @@ def _levelling(state: State, event: Happening, now: float) -> tuple[State, list[
             return _with(state, phase="checking", levelled=True, changes=changes), [Check()]
         case NotLevelled() if mending:
             return _with(state, phase="loading"), [Load()]
-        case NotLevelled():
-            return _check(state, now)
+        case NotLevelled(_, crowded):
+            return _check(_with(state, crowded=state.crowded or crowded), now)
         case _:
             return state, []
 

@@ -19,6 +19,7 @@ from pillion.proxies.performer import Performer
 from pillion.proxies.steps import (
     Asked,
     Changed,
+    Drifted,
     Edited,
     Failed,
     Recalled,
@@ -51,6 +52,8 @@ MOST_ASKING = 64
 
 # A directory that cannot be read or locked is looked at again so often.
 _AGAIN_S = 2.0
+# Somebody may have changed servers by hand, of which HAProxy tells nobody.
+_DRIFT_S = 60.0
 _MOST_EVENTS = 1000
 _NOT_IN_CHARGE = "this agent is not in charge of {}; ask again"
 
@@ -92,6 +95,8 @@ class Manager:
         self._told = Told(world.site)
         self._looking = False
         self._paused = False
+        self._drift_timer: asyncio.TimerHandle | None = None
+        self._drift_due = False
         # Those who wait: for the next attempt to begin, and for the one under way to end.
         self._asking: list[asyncio.Future[State]] = []
         self._answered: list[asyncio.Future[State]] = []
@@ -269,6 +274,7 @@ class Manager:
         for future in self._answered:
             if not future.done():
                 future.set_result(self.state)
+                self._drift_due = self.state.rules.levels
         self._answered = []
         if self._watch is not None and self._paused:
             self._paused = False
@@ -277,11 +283,29 @@ class Manager:
             self._looking = False
             edited = await self._find_edits()
             if edited:
-                self._send(Edited(edited))
+                # Before anything else begins: an edit is told once, and only at rest.
+                self._events.appendleft(Edited(edited))
+        await self._mind_drift()
+
+    async def _mind_drift(self) -> None:
+        """Now and then, and after each attempt by hand, see whether a process that can be changed at run time is as its file says."""
+        if self._drift_due and self.state.serving:
+            self._drift_due = False
+            words = await self.performer.drift()
+            if words:
+                self._events.appendleft(Drifted(words))
+        if self._drift_timer is None and self.state.rules.levels and self.state.serving:
+            self._drift_timer = self._loop.call_later(_DRIFT_S, self._look_for_drift)
+
+    def _look_for_drift(self) -> None:
+        self._drift_timer = None
+        self._drift_due = True
+        self._send(Tick())
 
     def _let_go(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
+        for timer in (self._timer, self._drift_timer):
+            if timer is not None:
+                timer.cancel()
         if self._watch is not None:
             self._watch.close()
         self.world.sources.forget(self.name)

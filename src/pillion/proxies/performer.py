@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, ParamSpec, Protocol, TypeVar, runtime_checkable
 
 import msgspec
 
@@ -61,6 +61,14 @@ _T = TypeVar("_T")
 
 # A process that cannot be proved is looked for so often, since nobody tells that it has come.
 _LOOK_S = 0.05
+
+
+@runtime_checkable
+class Drifting(Protocol):
+    """A driver whose process can come to differ from its file."""
+
+    async def drift(self, rendered: Rendered) -> str:
+        """In what it does, in words; empty for nothing."""
 
 
 class World(msgspec.Struct, frozen=True):
@@ -183,11 +191,9 @@ class Performer:
                 self._held = answer.held
                 return Candidate(made.rendered.version, answer.reason, answer.until_s)
             self._held = NOBODY
-        crowded = False
-        if before is None or before.version != made.rendered.version:
-            status = await self.world.driver.status()
-            self.old_workers = status.old_workers
-            crowded = status.old_loads >= self.world.settings.old_workers
+        reloads = before is None or before.version != made.rendered.version
+        # Where it may be changed at run time, nobody has to be asked first.
+        crowded = reloads and not self._levels and await self._crowded()
         return Candidate(made.rendered.version, crowded=crowded)
 
     async def _recall(self, version: str) -> Happening:
@@ -339,7 +345,22 @@ class Performer:
         if self.live is None:
             return NotLevelled("nothing is known of what runs")
         level = await self.world.driver.bring_level(self.live, self._new)
-        return Levelled(level.changes) if level.done else NotLevelled(level.why)
+        if level.done:
+            return Levelled(level.changes)
+        return NotLevelled(level.why, await self._crowded())
+
+    async def _crowded(self) -> bool:
+        """Whether as many loads as there may be have workers left."""
+        status = await self.world.driver.status()
+        self.old_workers = status.old_workers
+        return status.old_loads >= self.world.settings.old_workers
+
+    async def drift(self) -> str:
+        """In what the process differs from its file, in words; empty when in nothing, or when it cannot be said."""
+        driver = self.world.driver
+        if self.live is None or not isinstance(driver, Drifting):
+            return ""
+        return await driver.drift(self.live)
 
     async def _unlevel(self) -> Happening:
         assert self.live is not None, "only what serves is changed at run time"
@@ -372,6 +393,11 @@ class Performer:
         if proved.ok:
             await self.remember()
         return Returned(proved.ok, self._said(proved).reason)
+
+    @property
+    def _levels(self) -> bool:
+        settings = self.world.settings
+        return settings.kind == "haproxy" and settings.runtime_changes
 
     @property
     def _proves(self) -> bool:

@@ -147,9 +147,10 @@ class Levelled(msgspec.Struct, frozen=True):
 
 
 class NotLevelled(msgspec.Struct, frozen=True):
-    """A reload is needed."""
+    """A reload is needed. `crowded` as in `Candidate`."""
 
     why: str = ""
+    crowded: bool = False
 
 
 class Checked(msgspec.Struct, frozen=True):
