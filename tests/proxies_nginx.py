@@ -65,7 +65,7 @@ class Nginx:
     def _start(self) -> None:
         conf, pid = self.site.directory, os.path.join(self.site.state, "nginx.pid")
         settings = f"daemon off; pid {pid}; error_log stderr; error_log {self.words} emerg;"
-        line = ["nginx", "-c", f"{conf}/{MAIN}", "-p", f"{conf}/", "-e", "stderr", "-g", settings]
+        line = ["nginx", "-c", f"{conf}/{MAIN}", "-p", f"{conf}/", "-e", self.words, "-g", settings]
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(line, stderr=log, start_new_session=True)
 

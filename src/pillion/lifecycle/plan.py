@@ -189,12 +189,13 @@ def _proxy(proxy: ManagedProxy) -> ProxyPlan:
     conf, state = f"{{conf}}/{proxy.main_file}", "{state}"
     if proxy.kind == "nginx":
         # Its messages go where the sidecar's do; what these two directives say is not the configuration's to say.
-        # What keeps it from loading is written down once more, where its driver looks for it.
+        # What keeps it from loading is written down once more, where its driver looks for it: with -e also what
+        # keeps it from starting, before it has read its directives.
+        words = f"{{runtime}}/proxy-{proxy.name}.words"
         directives = (
-            f'daemon off; pid "{state}/nginx.pid"; error_log stderr; '
-            f'error_log "{{runtime}}/proxy-{proxy.name}.words" emerg;'
+            f'daemon off; pid "{state}/nginx.pid"; error_log stderr; error_log "{words}" emerg;'
         )
-        command = [proxy.program, "-c", conf, "-p", "{conf}/", "-e", "stderr", "-g", directives]
+        command = [proxy.program, "-c", conf, "-p", "{conf}/", "-e", words, "-g", directives]
     else:
         master = f"unix@{{runtime}}/proxy-{proxy.name}.master,mode,600"
         command = [proxy.program, "-W", "-S", master, "-f", conf, "-p", f"{state}/haproxy.pid"]

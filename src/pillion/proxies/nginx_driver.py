@@ -2,7 +2,7 @@
 
 A HUP has no answer, and a configuration that passes the check may still fail to load (a zone with another key, an address that is taken). nginx
 then writes `[emerg]` to its error log and goes on with the old one (https://nginx.org/en/docs/control.html). For the nginx that the keeper runs a further
-`error_log … emerg` on its command line leads to a file in the runtime directory, `words`, which is emptied before each load.
+`error_log … emerg` on its command line, and `-e` until it has read that, lead to a file in the runtime directory, `words`, which is emptied before each load.
 """
 
 from __future__ import annotations
@@ -84,11 +84,9 @@ class NginxDriver:
         self._before = frozenset() if pid is None else workers(pid).present
         self._proved = ""
         self._read = await asyncio.to_thread(self._mark_words)
+        self._make_room()
         try:
             if pid is None:
-                if self._proof:
-                    with contextlib.suppress(OSError):
-                        remove_dead_socket(self._proof)
                 await self._runner.start()
             else:
                 await self._runner.signal("HUP")
@@ -102,6 +100,8 @@ class NginxDriver:
 
         Without a proof socket, once there are such workers.
         """
+        # One that was killed and started anew tries for some seconds to have its socket.
+        self._make_room()
         if self._proof:
             answer = await wait_for(
                 self._proof,
@@ -175,6 +175,12 @@ class NginxDriver:
                 found = (Message("emerg", message, name, line),)
                 return _bad(f"cannot check the configuration of {self._site.name}", found, message)
         return None
+
+    def _make_room(self) -> None:
+        """A socket that a killed nginx has left would keep a new one from starting."""
+        if self._proof:
+            with contextlib.suppress(OSError):
+                remove_dead_socket(self._proof)
 
     def _fatal(self, found: tuple[Message, ...] | None = None) -> bool:
         """Whether it has said why it does not load."""
