@@ -14,6 +14,8 @@ SECTIONS = frozenset(_SECTION_WORDS.split())
 PROXIES = frozenset({"backend", "listen"})
 """The sections whose `server` lines are servers; in `peers` the word means a peer."""
 
+# What makes a line more than words between blanks; `split` sees more blanks than HAProxy does, beyond ASCII.
+_SPECIAL = frozenset("\"'\\#\v\f\x1c\x1d\x1e\x1f")
 _ESCAPED = {"n": "\n", "r": "\r", "t": "\t"}
 
 
@@ -68,6 +70,8 @@ def split_words(line: str, number: int = 1) -> tuple[str, ...]:
 
     A variable (`$NAME`) stays as it is written: only HAProxy knows its value. Raises `Unreadable` for a quote without its end.
     """
+    if line.isascii() and _SPECIAL.isdisjoint(line):
+        return tuple(line.split())
     words: list[str] = []
     word: list[str] | None = None
     quote = ""

@@ -79,6 +79,7 @@ class Runtime:
         self._sweeper: asyncio.Task[None] | None = None
         # A removal must not meet a server that has just come back.
         self._turn = asyncio.Lock()
+        self._read: dict[str, Configuration] = {}
         self.stayed = 0
 
     @property
@@ -102,7 +103,9 @@ class Runtime:
     async def bring_level(self, old: str, new: str, version: str) -> Level:
         """Change the servers from those of the file `old` to those of `new`, which is `version`. Raises nothing."""
         try:
-            before, wanted = read_configuration(old), read_configuration(new)
+            before, wanted = self._configuration(old), self._configuration(new)
+            # The next change begins where this one ends.
+            self._read = {new: wanted, old: before}
         except Unreadable as error:
             return Level(False, why=f"only HAProxy can read this file: {error}")
         why = same_frame(before, wanted)
@@ -119,7 +122,7 @@ class Runtime:
     async def drift(self, text: str) -> Drift | str:
         """What differs between the file `text` and the process; why that cannot be said, as a string. Raises nothing."""
         try:
-            wanted = read_configuration(text)
+            wanted = self._configuration(text)
             async with self._turn, self._socket.session() as session:
                 drift = find_drift(wanted, await _running(session), self._known())
         except (Unreadable, UnreachableError, Garbage) as error:
@@ -128,6 +131,10 @@ class Runtime:
             self._leaving.setdefault(place, _Left(None, self._clock_s()))
         self._sweep_on()
         return drift
+
+    def _configuration(self, text: str) -> Configuration:
+        found = self._read.get(text)
+        return read_configuration(text) if found is None else found
 
     async def _bring_level(
         self, before: Configuration, wanted: Configuration, version: str

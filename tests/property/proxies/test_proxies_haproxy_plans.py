@@ -143,7 +143,7 @@ def _agrees(haproxy: _Haproxy, wanted: Configuration, plan: Plan) -> None:
 
 
 @given(_FILES, _FILES)
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=200, deadline=None)
 def test_any_file_follows_any_other(old: list[_Line], new: list[_Line]) -> None:
     before, wanted = _configuration(old), _configuration(new)
     haproxy = _Haproxy(old)
@@ -169,7 +169,7 @@ def test_any_file_follows_any_other(old: list[_Line], new: list[_Line]) -> None:
 
 
 @given(_FILES, _FILES, st.data())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 def test_a_plan_that_was_cut_anywhere_is_made_again(
     old: list[_Line], new: list[_Line], data: st.DataObject
 ) -> None:
@@ -203,7 +203,7 @@ _STRANGE = st.lists(
 
 
 @given(_FILES, _STRANGE)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 def test_whatever_somebody_did_by_hand_is_mended(
     lines: list[_Line], strange: list[Running]
 ) -> None:
@@ -223,7 +223,7 @@ def test_whatever_somebody_did_by_hand_is_mended(
 
 
 @given(_FILES, _FILES, _FILES)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 def test_who_comes_back_while_it_leaves_is_known_by_its_options(
     first: list[_Line], second: list[_Line], third: list[_Line]
 ) -> None:
