@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from typing import TYPE_CHECKING, ParamSpec, Protocol, TypeVar, runtime_checkable
 
 import msgspec
 
 from pillion.errors import PillionError
-from pillion.proxies.candidate import write_candidate
+from pillion.proxies.candidate import WHAT, clear, write_candidate
 from pillion.proxies.driver import Verdict
 from pillion.proxies.foreign import current
 from pillion.proxies.guard import NOBODY, Refuse, decide
@@ -233,7 +234,12 @@ class Performer:
         except FilesError as error:
             return Failed(f"{error}", error.passing)
         self._written = written
-        return _event(self._said(await self.world.driver.check(written.directory)), Checked())
+        verdict = self._said(await self.world.driver.check(written.directory))
+        if not verdict.ok:
+            # What was refused is in the history, without its secrets.
+            with contextlib.suppress(OSError):
+                await _whole(clear, self.world.site, WHAT)
+        return _event(verdict, Checked())
 
     async def _move(self) -> Happening:
         rendered = self._new
