@@ -8,6 +8,7 @@ the plan has a proxy, and after the start.
 from __future__ import annotations
 
 import os
+import stat
 import time
 
 from . import component as parts
@@ -86,6 +87,7 @@ def start(keeper: Keeper, component: Component) -> None:
     ]
     inherited = {at: sock.fileno() for at, sock in enumerate(sockets, start=_FIRST_FD)}
     output, null = keeper.output.streams["sidecar"].write, keeper.starter.null
+    clear_sockets(keeper.instance.runtime_dir, component.name)
     try:
         pid, report = launch.start(
             launch.Launch(
@@ -111,6 +113,20 @@ def start(keeper: Keeper, component: Component) -> None:
     keeper.watch.look_again()
     keeper.send_tree()
     keeper.event("started", component.name, "start", {"pid": pid})
+
+
+def clear_sockets(directory: str, name: str) -> None:
+    """Remove the Unix sockets that a killed one has left: nginx would not start while they are there. Nobody of that name runs."""
+    prefix = f"proxy-{name}."
+    for entry in os.listdir(directory):
+        # The name of another proxy may begin with this one's and a dot.
+        if entry.startswith(prefix) and "." not in entry[len(prefix) :]:
+            path = f"{directory}/{entry}"
+            try:
+                if stat.S_ISSOCK(os.lstat(path).st_mode):
+                    os.unlink(path)
+            except OSError:
+                continue  # the proxy itself says what is in its way
 
 
 def _environment(keeper: Keeper, name: str, inherited: list[int]) -> dict[str, str]:
