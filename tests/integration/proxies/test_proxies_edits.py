@@ -61,6 +61,11 @@ def in_place(path: str) -> None:
         file.write("theirs")
 
 
+def rewrite(path: str, text: str) -> None:
+    with open(path, "w") as file:
+        file.write(text)
+
+
 def by_rename(path: str) -> None:
     in_place(f"{path}~")
     os.replace(f"{path}~", path)
@@ -98,8 +103,7 @@ def test_a_directory_that_is_replaced_is_watched_again(site: Site) -> None:
         os.mkdir(folder)
         while await seen.get() != ("conf.d/up.conf",):
             pass
-        with open(site.live("conf.d/up.conf"), "w") as file:
-            file.write("one")
+        rewrite(site.live("conf.d/up.conf"), "one")
         while await seen.get() != ():
             pass
 
