@@ -198,7 +198,9 @@ def _proxy(proxy: ManagedProxy) -> ProxyPlan:
         command = [proxy.program, "-c", conf, "-p", "{conf}/", "-e", words, "-g", directives]
     else:
         master = f"unix@{{runtime}}/proxy-{proxy.name}.master,mode,600"
-        command = [proxy.program, "-W", "-S", master, "-f", conf, "-p", f"{state}/haproxy.pid"]
+        # With -C a file that the configuration names without a directory is the one beside it.
+        command = [proxy.program, "-W", "-S", master, "-C", "{conf}", "-f", conf]
+        command += ["-p", f"{state}/haproxy.pid"]
     return {
         "command": command,
         "limits": _limits(proxy.limits),

@@ -171,3 +171,41 @@ def test_a_name_on_the_command_line_is_the_services_only_when_it_has_none(
     text: str, name: str
 ) -> None:
     assert parse(text, command_overrides([], "shop-2")).app.name == name
+
+
+# --- managed proxies -------------------------------------------------------------------------------------------------------
+
+_EDGE = '[[proxies]]\nname = "edge"\nkind = "nginx"\ntemplate = "x"\n'
+
+
+def test_without_a_proxy_that_the_keeper_runs_there_are_none() -> None:
+    other = 'run = "other"\ndirectory = "/etc/nginx"\npid_file = "/run/nginx.pid"\n'
+    assert "proxies" not in keeper_plan(parse(NAMED))
+    assert "proxies" not in keeper_plan(parse(NAMED + _EDGE + other))
+
+
+def test_nginx_runs_in_the_foreground_and_writes_where_the_sidecar_does() -> None:
+    plan = keeper_plan(parse(NAMED + _EDGE + 'binary = "/opt/nginx"\nlimits.memory = "64M"\n'))
+    edge = plan.get("proxies", {})["edge"]
+    assert edge["command"][:5] == ["/opt/nginx", "-c", "{conf}/nginx.conf", "-p", "{conf}/"]
+    directives = edge["command"][edge["command"].index("-g") + 1]
+    assert directives.startswith('daemon off; pid "{state}/nginx.pid"; error_log stderr; ')
+    assert edge["limits"] == {"memory": 64 << 20}
+    assert (edge["stop_signal"], edge["stop_timeout_s"], edge["listeners"]) == ("QUIT", 10.0, {})
+
+
+def test_haproxy_has_a_master_with_a_command_line() -> None:
+    text = _EDGE.replace("nginx", "haproxy") + 'stop_timeout = "3s"\n'
+    edge = keeper_plan(parse(NAMED + text)).get("proxies", {})["edge"]
+    assert edge["command"] == [
+        "haproxy", "-W", "-S", "unix@{runtime}/proxy-edge.master,mode,600", "-C", "{conf}", "-f", "{conf}/haproxy.cfg",
+        "-p", "{state}/haproxy.pid",
+    ]  # fmt: skip
+    assert (edge["stop_signal"], edge["stop_timeout_s"]) == ("USR1", 3.0)
+
+
+def test_the_offload_is_an_nginx_whose_address_the_keeper_binds() -> None:
+    plan = keeper_plan(parse(NAMED + 'port = 1\n[offload]\nroot = "x"\nlisten = "0.0.0.0:80"\n'))
+    offload = plan.get("proxies", {})["offload"]
+    assert offload["command"][:3] == ["nginx", "-c", "{conf}/nginx.conf"]
+    assert offload["listeners"] == {"offload": {"listen": "0.0.0.0:80", "protocol": "http"}}
