@@ -31,7 +31,7 @@ class Service:
 
     def start(self) -> None:
         """Start the keeper, which starts everything else."""
-        command = [str(PILLION), "run", "--settings", "pillion.toml"]
+        command = [str(PILLION), "run", "--name", self.name, "--settings", "pillion.toml"]
         for name, value in self._settings.items():
             command += ["--set", f"{name}={value}"]
         with self.output.open("wb") as output:

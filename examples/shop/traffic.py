@@ -1,10 +1,13 @@
-"""Customers: a steady stream of purchases, each with an id by which it can be found again in every service's log."""
+"""Customers: a steady stream of purchases, each with an id by which it can be found again in every service's log. And partners, who read prices."""
 
 import http.client
+import json
 import random
 import threading
 import urllib.error
 import urllib.request
+from collections import Counter, deque
+from typing import Self
 from urllib.parse import quote
 
 _ITEMS = ("kettle", "teapot", "cup", "tea")
@@ -86,3 +89,47 @@ class Traffic:
             self.turned_away += turned_away
             if failure:
                 self.failures.append(failure)
+
+
+class Partners:
+    """Threads that read the prices, and note which instance has told them."""
+
+    def __init__(self, url: str, partners: int = 2, pause_s: float = 0.01) -> None:
+        self._url = url
+        self._pause_s = pause_s
+        self._stop = threading.Event()
+        self._lock = threading.Lock()
+        self._latest: deque[str] = deque(maxlen=20)
+        self.answered: Counter[str] = Counter()
+        self.failures: list[str] = []
+        self._threads = [threading.Thread(target=self._read, name=f"partner-{n}") for n in range(partners)]
+
+    def __enter__(self) -> Self:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join()
+
+    def latest(self) -> set[str]:
+        """The instances that have told the latest prices."""
+        with self._lock:
+            return set(self._latest)
+
+    def _read(self) -> None:
+        while not self._stop.wait(self._pause_s):
+            name = failure = ""
+            try:
+                with urllib.request.urlopen(self._url, timeout=10) as answer:
+                    name = str(json.load(answer)["instance"])
+            except (OSError, http.client.HTTPException, ValueError, KeyError) as error:
+                failure = repr(error)
+            with self._lock:
+                if failure:
+                    self.failures.append(failure)
+                else:
+                    self.answered[name] += 1
+                    self._latest.append(name)

@@ -31,7 +31,10 @@ def test_the_demo_runs_by_itself_and_ends_well() -> None:
         "ordering is open again",
         "GET orders/orders/",
         "every order goes to orders-next now; no request failed",
-        "storefront ended with code 0\norders ended with code 0\norders-next ended with code 0\nbilling ended with code 0\n",
+        "the app has not heard of any of it",
+        "$ pillion proxy status edge --instance storefront",
+        "0 failed; HAProxy was never reloaded",
+        "storefront ended with code 0\norders ended with code 0\norders-2 ended with code 0\norders-next ended with code 0\nbilling ended with code 0\n",
         "done: everything stopped in order, nothing left behind",
     ):
         assert promised in done.stdout

@@ -50,6 +50,10 @@ class Book:
         with self._lock:
             return self._orders.get(number)
 
+    def prices(self) -> dict[str, int]:
+        """What things cost."""
+        return self._prices.all()
+
     def _charge(self, number: int, cents: int, request_id: str) -> None:
         connection = http.client.HTTPConnection(self._billing.hostname or "", self._billing.port, timeout=5)
         try:
@@ -77,9 +81,12 @@ class Handler(BaseHTTPRequestHandler):
     disable_nagle_algorithm = True
 
     def do_GET(self) -> None:
-        """Health, and single orders."""
+        """Health, prices, and single orders."""
         if self.path == "/healthz":
             return self._answer(200, {"status": "ok"})
+        if self.path == "/prices":
+            # Who says it: there may be several of us.
+            return self._answer(200, {"instance": os.environ.get("PILLION_INSTANCE", ""), "cents": self.book.prices()})
         number = self.path.removeprefix("/orders/")
         order = self.book.find(int(number)) if number.isdecimal() else None
         return self._answer(200 if order else 404, order or {"error": "no such order"})
@@ -120,6 +127,11 @@ class Server(ThreadingHTTPServer):
     # Kept-alive connections of the storefront must not hold the end back.
     daemon_threads = True
     heartbeat: Heartbeat
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Whoever only looks whether the port is open is no error."""
+        if not isinstance(sys.exc_info()[1], ConnectionResetError):
+            super().handle_error(request, client_address)  # type: ignore[arg-type]
 
     def service_actions(self) -> None:
         """Called by the loop at least every poll interval."""

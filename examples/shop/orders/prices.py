@@ -31,6 +31,10 @@ class Prices:
         """The price of an item. Raises KeyError for what is not on the list."""
         return self._cents[item]
 
+    def all(self) -> dict[str, int]:
+        """The list as it is now."""
+        return dict(self._cents)
+
     def follow(self) -> None:
         """Begin to follow the configuration, where there is one."""
         if self._address.hostname:

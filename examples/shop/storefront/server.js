@@ -1,4 +1,5 @@
-// The shop's front: shows the catalogue, and passes what is bought on to the orders service.
+// The shop's front: says what there is, and passes what is bought on to the orders service. The page itself, in public/, is no business of
+// this program: the sidecar has an nginx in front of it.
 // Plain Node.js, no packages. PORT comes from the environment, and so does where orders are taken: PILLION_UPSTREAM_ORDERS,
 // the local port that the sidecar has for them, or else ORDERS_URL.
 'use strict';
@@ -61,7 +62,7 @@ async function answer(request, response) {
   if (url.pathname === '/healthz') {
     return [stopping ? 503 : 200, { status: stopping ? 'stopping' : 'ok', served }];
   }
-  if (url.pathname === '/' && request.method === 'GET') {
+  if (url.pathname === '/catalogue' && request.method === 'GET') {
     const ordering = closed ? `closed for the moment: ${closed}` : 'open';
     return [200, { ordering, catalogue: Object.fromEntries(catalogue) }];
   }
