@@ -110,6 +110,8 @@ backend shop
                     "-W",
                     "-S",
                     f"unix@{self.path('master')},mode,600",
+                    "-C",
+                    self.directory,
                     "-f",
                     os.path.join(self.directory, MAIN_FILE),
                 ],

@@ -14,9 +14,10 @@ import socket
 import msgspec
 
 from pillion.proxies.driver import Place
-from pillion.proxies.haproxy_file import read_sections
+from pillion.proxies.haproxy_file import Unreadable, read_sections
 
 _PORT_MAX = 65535
+_FILE_BYTES = 8 << 20
 # In a namespace or on an interface of its own an address is another one.
 _ELSEWHERE = frozenset({"interface", "namespace", "transparent"})
 _ANY = str(ipaddress.IPv4Address(0))
@@ -71,6 +72,28 @@ def first_taken(wanted: tuple[Bound, ...], held: tuple[Bound, ...], file: str) -
             reason = f"cannot bind {where}:{bound.port}: {os.strerror(code).lower()}"
             return Place(file, bound.line, reason)
     return None
+
+
+def added_and_taken(new: str, served: str, name: str) -> Place | None:
+    """The first address that the file at the path `new` adds to those of the one at `served`, and that cannot be bound; `name` is what the place
+    calls the file. None also when that cannot be known. Blocks.
+    """
+    held = addresses_of(served) if os.path.exists(served) else ()
+    return None if held is None else taken_beyond(new, held, name)
+
+
+def taken_beyond(path: str, held: tuple[Bound, ...], name: str) -> Place | None:
+    """The first address of the file at `path` that is not among `held`, and that cannot be bound. Blocks."""
+    return first_taken(addresses_of(path) or (), held, name)
+
+
+def addresses_of(path: str) -> tuple[Bound, ...] | None:
+    """The addresses of the file at `path`; None when it cannot be read, or only HAProxy can. Blocks."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            return bound_addresses(file.read(_FILE_BYTES))
+    except (OSError, UnicodeDecodeError, Unreadable):
+        return None
 
 
 def _bound(written: str, line: int) -> Bound | None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 from typing import TYPE_CHECKING
 
-from pillion.base.command import run_command
+from pillion.base.command import KEPT_BYTES, run_command
 from pillion.errors import PillionError
 from pillion.proxies import proof
 from pillion.proxies.driver import (
@@ -18,8 +19,7 @@ from pillion.proxies.driver import (
     ProxyStatus,
     Verdict,
 )
-from pillion.proxies.haproxy_addresses import Bound, bound_addresses, first_taken
-from pillion.proxies.haproxy_file import Unreadable
+from pillion.proxies.haproxy_addresses import Bound, added_and_taken, addresses_of, taken_beyond
 from pillion.proxies.haproxy_master import Master, Outcome, Processes, judge
 from pillion.proxies.haproxy_messages import alerts, since_reload
 from pillion.proxies.haproxy_runtime import LEAVING_S, Runtime
@@ -37,6 +37,7 @@ MAIN_FILE = "haproxy.cfg"
 CHECK_S = 30.0
 LOAD_S = 10.0
 """For the master to say what came of a load: it parses everything anew, and tries for a second to bind what is taken."""
+_ALERTS_ONLY = '"$0" "$@" 2>&1 | grep -aF "[ALERT]"'
 _FIRST_WAIT_S = 0.01
 _LAST_WAIT_S = 0.2
 _GROWTH = 1.5
@@ -81,16 +82,27 @@ class HaproxyDriver:
 
     async def check(self, directory: str) -> Verdict:
         """What `haproxy -c` says of the files in `directory`, and whether the addresses that they add can be bound."""
+        try:
+            absolute = await asyncio.to_thread(_absolute_name, directory, self._directory)
+        except OSError as error:
+            return Verdict(False, f"cannot read {directory}: {error.strerror}", passing=True)
+        if absolute is not None:
+            return Verdict(False, _first((absolute,)), absolute.message, (absolute,))
         file = os.path.join(directory, MAIN_FILE)
         command = [self._binary, "-c", "-C", directory, "-f", file]
         ended = await run_command(command, CHECK_S)
         if ended.failure:
             places = alerts(ended.output, directory)
+            if not places and len(ended.output) >= KEPT_BYTES // 2:
+                # So many warnings that what matters was no longer kept.
+                again = await run_command(("sh", "-c", _ALERTS_ONLY, *command), CHECK_S)
+                places = alerts(again.output, directory)
             reason = _first(places) or ended.failure
             return Verdict(
                 False, reason, ended.output[:OUTPUT_BYTES], places, passing=_passing(places)
             )
-        taken = await asyncio.to_thread(self._added, file)
+        live = os.path.join(self._directory, MAIN_FILE)
+        taken = await asyncio.to_thread(added_and_taken, file, live, MAIN_FILE)
         if taken is not None:
             return Verdict(False, _first((taken,)), taken.message, (taken,), passing=True)
         return Verdict(True, output=ended.output[:OUTPUT_BYTES])
@@ -214,7 +226,7 @@ class HaproxyDriver:
 
     async def _proved(self) -> Verdict:
         self._awaited = False
-        self._held = await asyncio.to_thread(_bound, os.path.join(self._directory, MAIN_FILE))
+        self._held = await asyncio.to_thread(addresses_of, os.path.join(self._directory, MAIN_FILE))
         return GOOD
 
     async def _failed(self) -> Verdict:
@@ -230,7 +242,7 @@ class HaproxyDriver:
             words, places = words or found.output, found.places
         if not places and self._held is not None:
             live = os.path.join(self._directory, MAIN_FILE)
-            taken = await asyncio.to_thread(_first_taken, live, self._held)
+            taken = await asyncio.to_thread(taken_beyond, live, self._held, MAIN_FILE)
             places = () if taken is None else (taken,)
         reason = _first(places) or "HAProxy could not load it, and runs on as it was"
         return Verdict(False, reason, words[:OUTPUT_BYTES], places, passing=_passing(places))
@@ -244,19 +256,6 @@ class HaproxyDriver:
     def _words(self) -> str:
         return since_reload(self._said())[:OUTPUT_BYTES]
 
-    def _added(self, file: str) -> Place | None:
-        """The first address that `file` adds to those of the served file and that cannot be bound."""
-        live = os.path.join(self._directory, MAIN_FILE)
-        try:
-            held = bound_addresses(_read(live))
-        except FileNotFoundError:
-            # The first version ever.
-            held = ()
-        except (OSError, UnicodeDecodeError, Unreadable):
-            # What it holds is not known, so that no address can be told to be new.
-            return None
-        return _first_taken(file, held)
-
 
 def _texts(rendered: Rendered) -> dict[str, str]:
     return {
@@ -264,23 +263,21 @@ def _texts(rendered: Rendered) -> dict[str, str]:
     }
 
 
-def _first_taken(file: str, held: tuple[Bound, ...]) -> Place | None:
-    try:
-        return first_taken(bound_addresses(_read(file)), held, MAIN_FILE)
-    except (OSError, UnicodeDecodeError, Unreadable):
+def _absolute_name(candidate: str, served: str) -> Place | None:
+    """Where a file names another one of ours by where it is served: the old one would be checked instead of the new one. Blocks."""
+    if os.path.realpath(candidate) == os.path.realpath(served):
         return None
-
-
-def _bound(file: str) -> tuple[Bound, ...] | None:
-    try:
-        return bound_addresses(_read(file))
-    except (OSError, UnicodeDecodeError, Unreadable):
-        return None
-
-
-def _read(path: str) -> str:
-    with open(path, encoding="utf-8") as file:
-        return file.read(_FILE_BYTES)
+    ours = [entry.name for entry in os.scandir(candidate) if entry.is_file(follow_symlinks=False)]
+    for name in sorted(ours):
+        with open(os.path.join(candidate, name), errors="replace") as file:
+            text = file.read(_FILE_BYTES)
+        for other in ours:
+            path = os.path.join(served, other)
+            found = re.search(rf"{re.escape(path)}(?![\w./-])", text)
+            if found is not None:
+                line = text.count("\n", 0, found.start()) + 1
+                return Place(name, line, f"it names {path}, where the old one is: write {other}")
+    return None
 
 
 def _first(places: tuple[Place, ...]) -> str:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from haproxy_real import Driven, driven, make_driver
+from pillion.proxies.haproxy_driver import MAIN_FILE
 from steady_load import steady_load
 from steady_members import members
 
@@ -71,6 +72,46 @@ def test_a_check_names_file_line_and_haproxys_words() -> None:
             assert "could not resolve address 'nowhere.invalid'" in verdict.reason
             edge.real.write(edge.real.rendered(["a 127.0.0.1:1"]), candidate)
             assert (await edge.driver.check(candidate)).ok
+
+    asyncio.run(scenario())
+
+
+def test_what_matters_is_found_among_many_warnings() -> None:
+    async def scenario() -> None:
+        async with driven() as edge:
+            candidate = edge.real.path("candidate")
+            os.mkdir(candidate)
+            text = "".join(f"frontend f{n}\n    mode http\n" for n in range(60))
+            with open(os.path.join(candidate, MAIN_FILE), "w") as file:  # noqa: ASYNC230
+                file.write(f"{text}backend b\n    server a nowhere.invalid:1\n")
+            verdict = await edge.driver.check(candidate)
+            assert not verdict.ok
+            assert "could not resolve address 'nowhere.invalid'" in verdict.reason
+
+    asyncio.run(scenario())
+
+
+def test_files_beside_the_main_one_are_those_of_the_candidate() -> None:
+    async def scenario() -> None:
+        async with driven() as edge:
+            candidate = edge.real.path("candidate")
+            os.mkdir(candidate)
+            for directory in (candidate, edge.real.directory):
+                with open(os.path.join(directory, "blocked.lst"), "w") as file:  # noqa: ASYNC230
+                    file.write("/x\n")
+            deny = "    http-request deny if { path -f %s }"
+            good = edge.real.rendered(["a 127.0.0.1:1"], front=deny % "blocked.lst")
+            edge.real.write(good, candidate)
+            assert (await edge.driver.check(candidate)).ok
+            path = os.path.join(edge.real.directory, "blocked.lst")
+            edge.real.write(edge.real.rendered(["a 127.0.0.1:1"], front=deny % path), candidate)
+            verdict = await edge.driver.check(candidate)
+            assert f"it names {path}, where the old one is: write blocked.lst" in verdict.reason
+            [place] = verdict.places
+            text = edge.real.text(["a 127.0.0.1:1"], front=deny % path)
+            assert path in text.splitlines()[place.line - 1]
+            edge.real.write(good)
+            await edge.serve(good)
 
     asyncio.run(scenario())
 
