@@ -18,6 +18,8 @@ from bench.figures import (
     discovery,
     disk_hang,
     idle_host,
+    offload,
+    proxy_change,
     scribe_cpu,
     shipping,
     sidecar_idle,
@@ -49,4 +51,6 @@ FIGURES: tuple[Figure, ...] = (
     ambassador_tls.FIGURE,
     ambassador_idle.FIGURE,
     ambassador_stream.FIGURE,
+    proxy_change.FIGURE,
+    offload.FIGURE,
 )

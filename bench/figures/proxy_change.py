@@ -19,35 +19,25 @@ from bench.workbench import Bench, wait_for
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-_SERVICE = "orders"
-_PATH = f"/v1/services/{_SERVICE}"
 _WHERE = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "edge")
 _LOOP = os.path.join(
     os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "programs", "render_and_reload.py"
 )
 _INTERVAL_S = 1.0
 _BETWEEN_S = 0.3
+_BOUND_S = 20.0
 # Of the design, in milliseconds.
 _BOUNDS = {HAPROXY: 5.0, NGINX: 100.0}
 _NAMES = {HAPROXY: "HAProxy", NGINX: "NGINX"}
 
 
-@dataclass(slots=True)
-class _Front:
-    """A proxy that is being told of members, by Pillion or by a loop."""
-
-    name: str
-    port: int
-    begun_ms: list[float] = field(default_factory=list)
-    written_ms: list[float] = field(default_factory=list)
-
-
 class _Source:
-    """One member of the service, which is moved between two servers: whoever answers tells where it is."""
+    """One member of a service, which is moved between two servers: whoever answers tells where it is."""
 
-    def __init__(self, bench: Bench, instance: Instance) -> None:
-        self._socket = instance.socket
-        self._members = {name: Member(bench, name).port for name in ("here", "there")}
+    def __init__(self, neighbour: Instance, servers: Mapping[str, int], service: str) -> None:
+        self.path = f"/v1/services/{service}"
+        self._socket = neighbour.socket
+        self._servers = servers
         self._at = "there"
         self.writes_ms: list[float] = []
         self.move()
@@ -60,62 +50,92 @@ class _Source:
     def move(self) -> tuple[float, float]:
         """Move it. Returns when the write began and when it was answered (monotonic seconds)."""
         self._at = "here" if self._at == "there" else "there"
-        body = {"address": "127.0.0.1", "port": self._members[self._at]}
+        body = {"address": "127.0.0.1", "port": self._servers[self._at]}
         began = time.monotonic()
-        api.ask(self._socket, f"{_PATH}/instances/one", method="PUT", body=body)
+        api.ask(self._socket, f"{self.path}/instances/one", method="PUT", body=body)
         written = time.monotonic()
         self.writes_ms.append((written - began) * 1e3)
         return began, written
+
+
+@dataclass(slots=True)
+class _Front:
+    """A proxy that follows a service of its own, so that nobody else has work with its changes."""
+
+    name: str
+    port: int
+    source: _Source
+    begun_ms: list[float] = field(default_factory=list)
+    written_ms: list[float] = field(default_factory=list)
+
+    def wait_until_served(self) -> float:
+        """When the first request was answered by where the member is now (monotonic seconds)."""
+        deadline = time.monotonic() + _BOUND_S
+        while who_answers(self.port) != self.source.at:
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{self.name} still serves what was {_BOUND_S:g} s ago")
+        return time.monotonic()
+
+    def measure(self) -> None:
+        """Move the member, and note how long it took."""
+        began, written = self.source.move()
+        served = self.wait_until_served()
+        self.begun_ms.append((served - began) * 1e3)
+        self.written_ms.append(max(0.0, served - written) * 1e3)
 
 
 def run(bench: Bench) -> list[Row]:
     """Move the member again and again, and note when each proxy sends its clients after it."""
     neighbour = Instance(bench, [bench.programs.first_act])
     neighbour.wait_ready()
-    source = _Source(bench, neighbour)
-    fronts: dict[str, list[_Front]] = {}
-    for kind in (HAPROXY, NGINX):
-        fronts[kind] = [_managed(bench, neighbour, kind), _looped(bench, neighbour, kind)]
+    servers = {name: Member(bench, name).port for name in ("here", "there")}
+    sources = {
+        (kind, who): _Source(neighbour, servers, f"{kind}-{who}")
+        for kind in _NAMES
+        for who in ("managed", "looped")
+    }
+    managed = _managed(bench, neighbour, {kind: sources[kind, "managed"] for kind in _NAMES})
+    fronts = {
+        kind: (managed[kind], _looped(bench, neighbour, kind, sources[kind, "looped"]))
+        for kind in _NAMES
+    }
     everybody = [front for pair in fronts.values() for front in pair]
     for front in everybody:
-        _wait_until_served(front, source)
+        front.wait_until_served()
     for turn in range(bench.runs(50, 3)):
-        # Only one is looked at for each change, so that nobody waits for another's turn.
-        for front in everybody[turn % 4 :] + everybody[: turn % 4]:
+        first = turn % len(everybody)
+        for front in everybody[first:] + everybody[:first]:
+            # Also for those before: their old workers are to have ended.
             time.sleep(_BETWEEN_S)
-            began, written = source.move()
-            served = _wait_until_served(front, source)
-            front.begun_ms.append((served - began) * 1e3)
-            front.written_ms.append(max(0.0, served - written) * 1e3)
-            for other in everybody:
-                _wait_until_served(other, source)
-    return _rows(fronts, source)
+            front.measure()
+    return _rows(fronts)
 
 
-def _wait_until_served(front: _Front, source: _Source) -> float:
-    deadline = time.monotonic() + 20
-    while who_answers(front.port) != source.at:
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"{front.name} still serves what was 20 s ago")
-    return time.monotonic()
-
-
-def _managed(bench: Bench, neighbour: Instance, kind: str) -> _Front:
-    (port,) = free_ports(1)
-    name = f"{PILLION}: {_NAMES[kind]}"
-    template = f"{_WHERE}/{_file(kind)}.j2"
-    proxy = (
-        f'{{name="edge", kind="{kind}", template="{template}", values={{port={port}}}, '
+def _managed(
+    bench: Bench, neighbour: Instance, sources: Mapping[str, _Source]
+) -> dict[str, _Front]:
+    """A proxy of each kind under one instance."""
+    ports = dict(zip(_NAMES, free_ports(len(_NAMES)), strict=True))
+    proxies = [
+        f'{{name="{kind}", kind="{kind}", template="{_WHERE}/{_file(kind)}.j2", values={{port={port}, service="{kind}-managed"}}, '
         f'binary="{bench.peers.paths[kind]}", wait={{min="0s", max="0s"}}}}'
-    )
+        for kind, port in ports.items()
+    ]
     instance = Instance(
-        bench, [bench.programs.first_act], settings=[f"proxies=[{proxy}]"], beside=neighbour
+        bench,
+        [bench.programs.first_act],
+        settings=[f"proxies=[{', '.join(proxies)}]"],
+        state=neighbour.state,
+        beside=neighbour,
     )
     instance.wait_ready()
-    return _Front(name, port)
+    return {
+        kind: _Front(f"{PILLION}: {_NAMES[kind]}", port, sources[kind])
+        for kind, port in ports.items()
+    }
 
 
-def _looped(bench: Bench, neighbour: Instance, kind: str) -> _Front:
+def _looped(bench: Bench, neighbour: Instance, kind: str, source: _Source) -> _Front:
     """A proxy whose file a plain loop writes; it begins with a member that is nowhere."""
     folder = bench.fresh("l")
     (port,) = free_ports(1)
@@ -137,7 +157,7 @@ def _looped(bench: Bench, neighbour: Instance, kind: str) -> _Front:
             sys.executable,
             _LOOP,
             neighbour.socket,
-            _PATH,
+            source.path,
             str(_INTERVAL_S),
             f"{folder}/skeleton",
             file,
@@ -146,7 +166,7 @@ def _looped(bench: Bench, neighbour: Instance, kind: str) -> _Front:
             *check,
         ]
     )
-    return _Front(f"render and reload every {_INTERVAL_S:g} s: {_NAMES[kind]}", port)
+    return _Front(f"render and reload every {_INTERVAL_S:g} s: {_NAMES[kind]}", port, source)
 
 
 def _commands(program: str, kind: str, folder: str, file: str) -> tuple[list[str], list[str]]:
@@ -165,7 +185,7 @@ def _write(path: str, text: str) -> None:
         file.write(text)
 
 
-def _rows(fronts: Mapping[str, Sequence[_Front]], source: _Source) -> list[Row]:
+def _rows(fronts: Mapping[str, Sequence[_Front]]) -> list[Row]:
     rows = []
     for kind, (ours, theirs) in fronts.items():
         bound = Target(_BOUNDS[kind])
@@ -175,7 +195,10 @@ def _rows(fronts: Mapping[str, Sequence[_Front]], source: _Source) -> list[Row]:
         measure = f"the same from before the write: {_NAMES[kind]}"
         rows.append(Row(measure, ours.name, "ms", ours.begun_ms))
         rows.append(Row(measure, theirs.name, "ms", theirs.begun_ms))
-    rows.append(Row("the write itself, until it is answered", PILLION, "ms", source.writes_ms))
+    writes_ms = [
+        one for pair in fronts.values() for front in pair for one in front.source.writes_ms
+    ]
+    rows.append(Row("the write itself, until it is answered", PILLION, "ms", writes_ms))
     return rows
 
 
