@@ -82,10 +82,11 @@ def renew(instance: Instance, settings: str) -> dict[str, Any]:
     return instance.call("reload", plan=plan_of(settings))
 
 
-def begin(host: Host, settings: str, **options: Any) -> Instance:
+def begin(host: Host, settings: str, keeper_death: str = "stop", **options: Any) -> Instance:
     """An instance that runs, with these proxies waiting."""
     instance = host.run(*SLEEPER, **options)
     instance.wait_state("app")
+    settings = f'app.on_keeper_death = "{keeper_death}"\n{settings}'
     assert "result" in renew(instance, settings)
     return instance
 

@@ -10,7 +10,7 @@ import time
 
 from . import cgroups, notify, places, posix, tree
 from .launch import Failure
-from .lean import json, socket
+from .lean import json, signal, socket
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -233,10 +233,22 @@ def empty_leftovers(runtime_dir: str) -> list[str]:
             found.append(f"{len(pids)} processes marked {run}")
             nowhere = cgroups.Group(None, {}, v2_controls=False)
             tree.kill_until_gone(nowhere, run, _LEFTOVER_BOUND_S, sidecar=sidecar)
+    found += _end_titled(str(facts.get("state_dir")))
     os.unlink(f"{runtime_dir}/{places.INSTANCE_FILE}")
     if found:
         print(f"pillion: ended what run {run} had left: {', '.join(found)}", file=sys.stderr)
     return found
+
+
+def _end_titled(state_dir: str) -> list[str]:
+    pids = tree.titled_pids(state_dir)
+    words = [f"{len(pids)} processes of nginx"] if pids else []
+    deadline_s = time.monotonic() + _LEFTOVER_BOUND_S
+    while pids and time.monotonic() < deadline_s:
+        tree.signal_all(pids, signal.SIGKILL)
+        time.sleep(0.005)
+        pids = tree.titled_pids(state_dir)
+    return words
 
 
 def _keeper_pid(runtime_dir: str) -> object:

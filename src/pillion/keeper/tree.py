@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import time
 
+from . import posix
 from .lean import signal
 
 TYPE_CHECKING = False
@@ -37,6 +38,35 @@ def marked_pids(run: str, *, sidecar: bool = False) -> list[int]:
         if mark in environ and any(e.startswith(role) for e in environ) == sidecar:
             found.append(int(name))
     return found
+
+
+def titled_pids(state_dir: str) -> list[int]:
+    """Return the living processes of every nginx that has its pid file below `state_dir`: over its environment, and so over the mark, it
+    writes its titles.
+
+    By their session, since the workers of a killed master say nothing of where they belong.
+    """
+    found: list[int] = []
+    try:
+        names = os.listdir(f"{state_dir}/proxies")
+    except (FileNotFoundError, NotADirectoryError):
+        return found
+    for name in names:
+        try:
+            with open(f"{state_dir}/proxies/{name}/nginx.pid") as file:
+                leader = int(file.read())
+        except (OSError, ValueError):
+            continue
+        found += [pid for pid in posix.session_of(leader) if _title(pid).startswith(b"nginx: ")]
+    return found
+
+
+def _title(pid: int) -> bytes:
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as file:
+            return file.read(64)
+    except (FileNotFoundError, ProcessLookupError):
+        return b""
 
 
 def component_pids(group: Group, run: str, *, sidecar: bool = False) -> list[int]:
