@@ -37,6 +37,8 @@ _CONFIGURATION_BYTES = 8 << 20
 _GIVES_UP = "still could not bind()"
 _TRIES_AGAIN = "bind() to "
 _LOOK_S = 0.05
+# The second and third connection of a burst wake other workers than the first.
+_AT_ONCE = 4
 
 
 class NginxDriver:
@@ -107,6 +109,7 @@ class NginxDriver:
                 self._proof,
                 version,
                 timeout_s,
+                at_once=_AT_ONCE,
                 hopeless=lambda: "it has said why not" if self._fatal() else "",
                 believed=self._renewed,
             )

@@ -29,6 +29,7 @@ _FIRST_WAIT_S = 0.004
 _LAST_WAIT_S = 0.1
 _GROWTH = 1.5
 _LEAST_ASK_S = 0.05
+_KIND = socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -40,13 +41,7 @@ class Answer(msgspec.Struct, frozen=True):
 
 async def ask(path: str, timeout_s: float = ASK_S) -> Answer:
     """Ask at the socket `path` once, for at most `timeout_s` seconds. Raises nothing."""
-    try:
-        async with asyncio.timeout(timeout_s):
-            return _read(await _exchange(path))
-    except TimeoutError:
-        return Answer(why=f"{path} does not answer within {timeout_s:g} s")
-    except OSError as error:
-        return Answer(why=f"{path}: {error.strerror or error}")
+    return (await _ask_at_once(path, 1, timeout_s))[0]
 
 
 async def wait_for(
@@ -54,19 +49,23 @@ async def wait_for(
     version: str,
     timeout_s: float,
     *,
+    at_once: int = 1,
     hopeless: Callable[[], str] = str,
     believed: Callable[[], bool] = lambda: True,
 ) -> Answer:
     """Ask until `version` is the answer, for at most `timeout_s` seconds, and return the last answer.
 
     `hopeless` says why it never will be, as soon as that is known: that is then the answer. `believed` is asked about the right answer: False when it may
-    come from before the load, and it is asked for again.
+    come from before the load, and it is asked for again. `at_once` questions are asked at the same time: the kernel gives a single one to the
+    same worker again and again, which may be an old one.
     """
     loop = asyncio.get_running_loop()
     end = loop.time() + timeout_s
     wait_s = _FIRST_WAIT_S
     while True:
-        answer = await ask(path, max(_LEAST_ASK_S, min(ASK_S, end - loop.time())))
+        bound_s = max(_LEAST_ASK_S, min(ASK_S, end - loop.time()))
+        answers = await _ask_at_once(path, at_once, bound_s)
+        answer = next((one for one in answers if one.version == version), answers[0])
         if answer.version == version:
             if believed():
                 return answer
@@ -91,7 +90,7 @@ def remove_dead_socket(path: str) -> bool:
             return False
     except FileNotFoundError:
         return False
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK) as probe:
+    with socket.socket(socket.AF_UNIX, _KIND) as probe:
         try:
             probe.connect(path)
         except ConnectionRefusedError:
@@ -103,19 +102,44 @@ def remove_dead_socket(path: str) -> bool:
     return False
 
 
-async def _exchange(path: str) -> bytes:
+async def _ask_at_once(path: str, times: int, timeout_s: float) -> list[Answer]:
+    """The answers to so many questions, at least one."""
+    with contextlib.ExitStack() as clients:
+        connected: list[socket.socket] = []
+        try:
+            for _ in range(times):
+                client = clients.enter_context(socket.socket(socket.AF_UNIX, _KIND))
+                # Connects at once or not at all (unix(7)): EAGAIN is a full backlog, and a reason to ask again later.
+                client.connect(path)
+                connected.append(client)
+        except OSError as error:
+            if not connected:
+                return [Answer(why=f"{path}: {error.strerror or error}")]
+        async with asyncio.TaskGroup() as group:
+            asking = [group.create_task(_ask(path, one, timeout_s)) for one in connected]
+        return [one.result() for one in asking]
+
+
+async def _ask(path: str, client: socket.socket, timeout_s: float) -> Answer:
+    try:
+        async with asyncio.timeout(timeout_s):
+            return _read(await _exchange(client))
+    except TimeoutError:
+        return Answer(why=f"{path} does not answer within {timeout_s:g} s")
+    except OSError as error:
+        return Answer(why=f"{path}: {error.strerror or error}")
+
+
+async def _exchange(client: socket.socket) -> bytes:
     loop = asyncio.get_running_loop()
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK) as client:
-        # Connects at once or not at all (unix(7)): EAGAIN is a full backlog, and a reason to ask again later.
-        client.connect(path)
-        await loop.sock_sendall(client, _REQUEST)
-        received = b""
-        while len(received) < MOST_BYTES:
-            piece = await loop.sock_recv(client, MOST_BYTES - len(received))
-            if not piece:
-                break
-            received += piece
-        return received
+    await loop.sock_sendall(client, _REQUEST)
+    received = b""
+    while len(received) < MOST_BYTES:
+        piece = await loop.sock_recv(client, MOST_BYTES - len(received))
+        if not piece:
+            break
+        received += piece
+    return received
 
 
 def _read(received: bytes) -> Answer:

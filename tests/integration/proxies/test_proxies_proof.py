@@ -122,6 +122,30 @@ def test_it_is_asked_until_the_answer_is_believed(path: str) -> None:
     assert next(believed, None) is None
 
 
+def test_questions_at_the_same_time_reach_more_than_one_worker(path: str) -> None:
+    """As long as there is one connection the old worker has it; a second one beside it goes to the new one."""
+    both = asyncio.Event()
+    busy = 0
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal busy
+        busy += 1
+        version = b"old" if busy == 1 else b"new"
+        if busy == 2:
+            both.set()
+        await reader.readuntil(b"\r\n\r\n")
+        await both.wait()
+        writer.write(OK + version)
+        writer.close()
+        await writer.wait_closed()
+
+    async def go() -> Answer:
+        async with await asyncio.start_unix_server(serve, path):
+            return await wait_for(path, "new", 20, at_once=2)
+
+    assert asyncio.run(go()) == Answer("new")
+
+
 def test_it_is_asked_no_more_once_there_is_no_hope(path: str) -> None:
     async def go() -> Answer:
         async with server(path, lambda: OK + b"old"):
