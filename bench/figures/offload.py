@@ -111,6 +111,7 @@ def _by_hand(bench: Bench, folder: str, served: int) -> _Server:
         file.write(text.replace("127.0.0.1:8080", f"127.0.0.1:{port}").replace(":3000", f":{app}"))
     command = [bench.peers.paths[NGINX], "-p", folder, "-c", path, "-e", f"{folder}/error.log"]
     master = bench.spawn([*command, "-g", "daemon off;"], cpus={served}).pid
+    wait_for(lambda: len(children(master)) == os.cpu_count(), "nginx has a worker for each core")
     _wait_for_file(port, _BY_HAND)
     return _Server(_BY_HAND, port, (master, *children(master)))
 
