@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar, cast
 
 from .listener import SHUTDOWN_S
+from .patience import Patience
 from .snapshot import EndpointSpec
 from .transports import one_read_at_most
 
@@ -67,7 +68,7 @@ class Connector:
             name = "localhost"
         sock: socket.socket | None = None
         try:
-            async with asyncio.timeout(timeout_s or NO_LIMIT_S):
+            async with Patience(timeout_s or NO_LIMIT_S):
                 sock = await self._socket(spec)
                 if proxy_header:
                     await self._loop.sock_sendall(sock, proxy_header)
@@ -140,7 +141,8 @@ class Connector:
             sock=sock,
             ssl=context,
             server_hostname=name,
-            ssl_handshake_timeout=handshake_s,
+            # Ours comes first, and does not count the time in which we did not look.
+            ssl_handshake_timeout=2 * handshake_s + SHUTDOWN_S,
             ssl_shutdown_timeout=SHUTDOWN_S,
         )
         if gate.refused:
