@@ -15,6 +15,7 @@ from .wall cimport WallClock
 
 cdef double _NEVER, _LEAST_SWEEP_S
 cdef int _SWEPT_IN_A_ROW
+cdef long long _NO_TICK
 
 cdef class Door:
     cdef public str name
@@ -32,7 +33,6 @@ cdef class Hub:
     cdef public object spans
     cdef public bint draining
     cdef public bint closing_answers
-    cdef public long long tick
     cdef public double next_sweep_s
     cdef public long long timeouts
     cdef public Py_ssize_t outward_open
@@ -51,6 +51,12 @@ cdef class Hub:
     cdef dict _pools
     cdef object _sweeper
     cdef object _ticker
+    cdef long long _ticks
+    cdef double _ticked_s
+    cdef bint _asked
+    cdef bint _asleep
+    cdef long long _slept_most
+    cdef long long _nearest
     cdef object _pool_sweeper
     cdef long long _date_s
     cdef bytes _date_line
@@ -68,3 +74,4 @@ cdef class Hub:
     cpdef object pool_kept(self, Pool pool)
     @cython.locals(client=Inward)
     cpdef object _tick_some(self, list clients)
+    cdef long long _due(self, Inward client) except? -99

@@ -2,7 +2,7 @@
 """What all connections of a worker share: its limits and counters, its time, its sinks, and its end.
 
 next_sweep_s   when the first exchange is due; nobody looks before
-tick           counts sweeps of connections, about two a second while there are any
+tick           the time of connections, in half seconds: it goes on while somebody waits, and who reads it begins to wait
 """
 
 import asyncio
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 
 _NEVER = 1e18
 _TICK_S = 0.5
+_NO_TICK = 1 << 40
 _SWEPT_IN_A_ROW = 500
 _LEAST_SWEEP_S = 0.02
 _POOL_SWEEP_S = 1.0
@@ -86,7 +87,6 @@ class Hub:
         self.draining = False
         self.closing_answers = False
         """Whether answers carry Connection: close."""
-        self.tick = 0
         self.next_sweep_s = _NEVER
         self.timeouts = 0
         self.outward_open = 0
@@ -98,6 +98,12 @@ class Hub:
         self._pools: dict[Pool, None] = {}
         self._sweeper: asyncio.TimerHandle | None = None
         self._ticker: asyncio.TimerHandle | None = None
+        self._ticks = 0
+        self._ticked_s = 0.0
+        self._asked = False
+        self._asleep = True
+        self._slept_most = 0
+        self._nearest = _NO_TICK
         self._pool_sweeper: asyncio.TimerHandle | None = None
         self._date_s = 0
         self._date_line = b""
@@ -301,8 +307,6 @@ class Hub:
     def opened(self, client: "Inward") -> None:
         """Register a connection."""
         self._connections[client] = None
-        if self._ticker is None:
-            self._ticker = self.loop.call_later(_TICK_S, self._tick)
 
     def closed(self, client: "Inward") -> None:
         """Forget a connection."""
@@ -330,19 +334,71 @@ class Hub:
         """How many connections of clients there are, tunnels included."""
         return len(self._connections) + len(self.tunnels)
 
+    # The time of connections. It stands still while nobody waits; then the next timer is that of the first who has waited too long.
+
+    @property
+    def tick(self) -> int:
+        """Half seconds, but none in which this process was stopped: who was not looked at has not been too slow.
+
+        To be read by those whose time begins: somebody looks at them from then on.
+        """
+        self._asked = True
+        if self._asleep:
+            self._wake()
+        return self._ticks
+
+    def _wake(self) -> None:
+        if self._ticker is not None:
+            self._ticker.cancel()
+        now = monotonic()
+        self._ticks += min(int((now - self._ticked_s) / _TICK_S), self._slept_most)
+        self._ticked_s = now
+        self._asleep = False
+        self._ticker = self.loop.call_later(_TICK_S, self._tick)
+
     def _tick(self) -> None:
         self._ticker = None
-        self.tick += 1
-        if self._connections:
-            self._ticker = self.loop.call_later(_TICK_S, self._tick)
-            self._tick_some(list(self._connections))
+        self._asked = False
+        self._ticks += 1
+        self._ticked_s = monotonic()
+        self._nearest = _NO_TICK
+        self._tick_some(list(self._connections))
 
     def _tick_some(self, clients: "list[Inward]") -> None:
         for client in clients[-_SWEPT_IN_A_ROW:]:
-            client.sweep(self.tick)
+            client.sweep(self._ticks)
+            self._nearest = min(self._nearest, self._due(client))
         del clients[-_SWEPT_IN_A_ROW:]
         if clients:
             self.loop.call_soon(self._tick_some, clients)
+        else:
+            self._rest()
+
+    def _due(self, client: "Inward") -> int:
+        """The first tick at which a client may have waited for too long, if nothing happens before."""
+        if client.write_paused:
+            return client.write_since + self.write_ticks + 1
+        if client.exchange is not None or client.transport is None:
+            return _NO_TICK
+        if client.idle:
+            return client.since + self.idle_ticks + 1
+        return client.since + min(self.header_ticks, self.linger_ticks) + 1
+
+    def _rest(self) -> None:
+        """Look again at the next tick, or when the first is due, or not before somebody asks for the time."""
+        if not self._connections:
+            self._sleep(_NO_TICK)
+        elif self._asked or self._nearest <= self._ticks + 1:
+            self._ticker = self.loop.call_later(_TICK_S, self._tick)
+        else:
+            self._sleep(self._nearest - self._ticks - 1)
+
+    def _sleep(self, ticks: int) -> None:
+        self._asleep = True
+        self._slept_most = ticks
+        if ticks != _NO_TICK:
+            # The last of them is an ordinary tick: what came while nobody looked is read before it.
+            self._ticker = self.loop.call_later(ticks * _TICK_S, self._wake)
 
     # Connections to endpoints.
 
