@@ -6,7 +6,7 @@ from .endpoint cimport Endpoint
 
 cdef long long _CYCLE, _GOLDEN, _PHASES, _RING, _NUMBER
 cdef double _LEAST_RAMP
-cdef int _POINTS, _PROBES, _WALK, _MOST_RING_WEIGHT, _NUMBER_BITS, _TOP
+cdef int _POINTS, _PROBES, _WALK, _MOST_RING_WEIGHT, _NUMBER_BITS, _TOP, _HEAP_BITS, _HEAP_SHIFT, _POINTS_IN_A_ROW
 cdef unsigned long long _MIX_A, _MIX_B, _STEP, _WORD
 
 @cython.locals(age_s=cython.double)
@@ -35,7 +35,7 @@ cdef class Turns:
 
 cdef class Ring:
     cdef list _endpoints
-    cdef list _points
+    cdef readonly list points
     cdef readonly list signature
 
     @cython.locals(points=list, count=Py_ssize_t, index=Py_ssize_t, at=cython.longlong, point=cython.longlong,

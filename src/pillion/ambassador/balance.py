@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Final
 from zlib import crc32
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from .endpoint import Endpoint
 
 _CYCLE: Final = 1 << 44  # the length of a round, in the unit of turns
@@ -29,6 +31,9 @@ _RING: Final = (1 << 40) - 1
 _NUMBER_BITS: Final = 20  # a point and the number of its endpoint in one word: a sorted list of plain numbers is the ring
 _NUMBER: Final = (1 << _NUMBER_BITS) - 1
 _TOP: Final = 64 - 40
+_HEAP_BITS: Final = 8
+_HEAP_SHIFT: Final = 40 - _HEAP_BITS
+_POINTS_IN_A_ROW: Final = 500
 _MIX_A: Final = 0xBF58476D1CE4E5B9
 _MIX_B: Final = 0x94D049BB133111EB
 _STEP: Final = 0x9E3779B97F4A7C15
@@ -154,31 +159,27 @@ class Ring:
     only what will be its own. Balance is that of a classic ring with far more points.
     """
 
-    __slots__ = ("_endpoints", "_points", "signature")
+    __slots__ = ("_endpoints", "points", "signature")
 
-    def __init__(self, endpoints: "list[Endpoint]") -> None:
-        self.signature = ring_signature(endpoints)
+    def __init__(
+        self,
+        endpoints: "list[Endpoint]",
+        signature: "list[tuple[str, int]] | None" = None,
+        points: "list[int] | None" = None,
+    ) -> None:
+        """With the `points` that `ring_points` has made of the `signature` nothing is left to be done."""
+        if signature is None or points is None:
+            signature = ring_signature(endpoints)
+            points = []
+            for _ in ring_points(signature, points):
+                pass
+        self.signature = signature
         self._endpoints = endpoints
-        heaviest = max((endpoint.weight for endpoint in endpoints), default=1)
-        points = []
-        for number, endpoint in enumerate(endpoints):
-            weight = endpoint.weight
-            if heaviest > _MOST_RING_WEIGHT and weight:
-                weight = max(1, weight * _MOST_RING_WEIGHT // heaviest)
-            word = _mix(crc32(endpoint.key.encode()) + _STEP)
-            for _ in range(_POINTS * weight):
-                word = (word + _STEP) & _WORD
-                points.append((_mix(word) >> _TOP) << _NUMBER_BITS | number)
-        points.sort()
-        self._points = points
-
-    def adopt(self, endpoints: "list[Endpoint]") -> None:
-        """Go on with endpoints of the same signature."""
-        self._endpoints = endpoints
+        self.points = points
 
     def owner(self, key: int) -> "Endpoint | None":
         """The endpoint of a key (any number), whatever its state; None when there is none."""
-        points = self._points
+        points = self.points
         count = len(points)
         if count == 0:
             return None
@@ -205,7 +206,7 @@ class Ring:
         """The endpoint that would own a key if only those existed whose place is in the bits of `places`, which are not among `tried`
         and whose breaker admits; None if none was found near.
         """
-        points = self._points
+        points = self.points
         count = len(points)
         word = _mix(key & _WORD)
         step = _mix(word ^ _STEP) | 1
@@ -233,6 +234,36 @@ class Ring:
                 index += 1
             word = (word + step) & _WORD
         return best
+
+
+def ring_points(signature: list[tuple[str, int]], points: list[int]) -> "Iterator[None]":
+    """Put the points of a ring into `points`, in their order: some hundreds, then a turn for others at every yield.
+
+    Thousands of endpoints have a hundred thousand points, and nobody waits for those. They are gathered in as many heaps as
+    keep each small, which are sorted one by one.
+    """
+    heaviest = max((weight for _, weight in signature), default=1)
+    heaps: list[list[int]] = [[] for _ in range(1 << _HEAP_BITS)]
+    made = 0
+    for number, (key, weight) in enumerate(signature):
+        if heaviest > _MOST_RING_WEIGHT and weight:
+            weight = max(1, weight * _MOST_RING_WEIGHT // heaviest)
+        word = _mix(crc32(key.encode()) + _STEP)
+        for _ in range(_POINTS * weight):
+            word = (word + _STEP) & _WORD
+            at = _mix(word) >> _TOP
+            heaps[at >> _HEAP_SHIFT].append(at << _NUMBER_BITS | number)
+            made += 1
+        if made >= _POINTS_IN_A_ROW:
+            made = 0
+            yield
+    for heap in heaps:
+        heap.sort()
+        points += heap
+        made += len(heap)
+        if made >= _POINTS_IN_A_ROW:
+            made = 0
+            yield
 
 
 def ring_signature(endpoints: "list[Endpoint]") -> list[tuple[str, int]]:

@@ -57,19 +57,25 @@ class Endpoint:
         self.turn = -1  # its next turn in the round robin
         self.queued = False
         self.number = number  # unique in its group
+        # They are a part of what it is: told otherwise it is another endpoint.
+        self.named = bool(spec.host)
+        self.authority = (
+            _authority(spec.host, spec.port, tls=spec.tls) if spec.host else key.encode()
+        )
         self.describe(spec)
 
     def describe(self, spec: "EndpointSpec") -> None:
         """Take over what a new snapshot says of it."""
         self.spec = spec
-        self.named = bool(spec.host)
-        self.authority = (
-            _authority(spec.host, spec.port, tls=spec.tls) if spec.host else spec.key.encode()
-        )
-        self.weight = max(0, min(spec.weight, MOST_WEIGHT))
+        self.weight = weight_of(spec)
 
     def __repr__(self) -> str:
         return f"Endpoint({self.key}, {self.breaker.state}, active={self.active})"
+
+
+def weight_of(spec: "EndpointSpec") -> int:
+    """The weight that counts."""
+    return max(0, min(spec.weight, MOST_WEIGHT))
 
 
 def _authority(host: str, port: int, *, tls: bool) -> bytes:

@@ -23,9 +23,12 @@ cdef class EndpointGroup:
     cdef long long _numbers
     cdef double _now
     cdef tuple _specs
+    cdef object _arranged
     cdef readonly tuple endpoints
     cdef readonly bint panic
 
+    @cython.locals(endpoint=c_endpoint.Endpoint, ejected=Py_ssize_t, breaker=Breaker, tier=Tier)
+    cpdef object settle(self, double now)
     @cython.locals(endpoint=c_endpoint.Endpoint)
     cpdef c_endpoint.Endpoint pick(self, double now, object hash_key, list tried)
     cpdef double retry_after(self, double now) except? -99

@@ -8,6 +8,7 @@ our own has one, when the zone comes first; those tried before by the same reque
 
 from typing import TYPE_CHECKING, Final
 
+from .arrangement import Arrangement
 from .breaker import CLOSED, HALF_OPEN, Breaker
 from .endpoint import Endpoint
 from .tier import Tier
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from pillion.settings.upstreams import Upstream
 
+    from .balance import Ring
     from .snapshot import EndpointSpec
 
 __all__ = ["Endpoint", "EndpointGroup"]
@@ -36,6 +38,7 @@ class EndpointGroup:
     """
 
     __slots__ = (
+        "_arranged",
         "_away",
         "_by_key",
         "_changed",
@@ -68,6 +71,9 @@ class EndpointGroup:
         self._away = Tier(random.random)
         self._ejected = 0  # endpoints whose breaker is not closed
         self._most = 1  # as many may be, by their own failures
+        self._arranged: Arrangement | None = (
+            None  # taken, and its endpoints not yet in their places
+        )
         self._numbers = 0
         self._now = 0.0
         self._specs: tuple[EndpointSpec, ...] = ()
@@ -77,50 +83,94 @@ class EndpointGroup:
     def update(
         self, specs: "Iterable[EndpointSpec]", settings: "Upstream", now: float
     ) -> "list[Endpoint]":
-        """Take over endpoints and settings from a snapshot, and return the endpoints that are gone.
+        """Take over endpoints and settings from a snapshot at once, and return the endpoints that are gone.
 
         An endpoint that stays (same address and port, same way of talking to it) keeps its breaker,
         counts and connections. Of two with one address the first counts.
         """
-        self._now = now
         specs = tuple(specs)
-        if specs == self._specs and self.zone == self._zone and settings == self._settings:
+        if self.goes_by(specs, settings):
+            self._now = now
             return []
-        self._specs = specs
-        before = self._by_key
-        first_time = not before
-        same_breaker = settings.breaker == self._settings.breaker
+        arranged = Arrangement(self, specs, settings, self.zone)
+        for _ in arranged.steps():
+            pass
+        self.take(arranged)
+        self.settle(now)
+        return arranged.gone
+
+    def goes_by(self, specs: "tuple[EndpointSpec, ...]", settings: "Upstream") -> bool:
+        """Whether these are what it has, so that there is nothing to arrange."""
+        # The same ones before equal ones: thousands need not be compared.
+        return (
+            (specs is self._specs or specs == self._specs)
+            and self.zone == self._zone
+            and (settings is self._settings or settings == self._settings)
+        )
+
+    def take(self, arranged: "Arrangement") -> None:
+        """Go by what was arranged, from the next request on. Where each endpoint stands is seen to by `settle`, or by that request."""
+        self.settle(self._now)
+        self._arranged = arranged
+        self._specs = arranged.specs
+        self.zone = self._zone = arranged.zone
+        self._by_key = arranged.by_key
+        self.endpoints = arranged.endpoints
+
+    def settle(self, now: float) -> None:
+        """Give each endpoint of the last arrangement its place; nothing when that is done."""
+        arranged = self._arranged
+        if arranged is None:
+            return
+        self._arranged = None
+        self._now = now
+        settings = arranged.settings
+        same_breaker = arranged.same_breaker
         self._settings = settings
-        after: dict[str, Endpoint] = {}
-        gone: list[Endpoint] = []
-        for spec in specs:
-            key = spec.key
-            if key in after:
-                continue
-            endpoint = before.get(key)
-            if endpoint is not None and _talks_otherwise(endpoint.spec, spec):
-                endpoint = None
-            if endpoint is None:
-                endpoint = self._make(spec, key, _LONG_AGO if first_time else now)
-            else:
-                if spec.healthy and not endpoint.spec.healthy:
-                    endpoint.born_s = now
-                endpoint.describe(spec)
-            after[key] = endpoint
-        for key, endpoint in before.items():
-            if after.get(key) is not endpoint:
-                endpoint.tier = None
-                endpoint.breaker.owner = None
-                gone.append(endpoint)
-        self._by_key = after
-        self.endpoints = tuple(after.values())
+        for endpoint, spec in arranged.changed:
+            if spec.healthy and not endpoint.spec.healthy:
+                endpoint.born_s = now
+            endpoint.describe(spec)
+        born_s = _LONG_AGO if arranged.first else now
+        for endpoint in arranged.new:
+            endpoint.born_s = born_s
+        for endpoint in arranged.gone:
+            endpoint.tier = None
+            endpoint.breaker.owner = None
         if not same_breaker:
-            for endpoint in self.endpoints:
+            for endpoint in arranged.endpoints:
                 endpoint.breaker.configure(settings.breaker, now)
-        self._most = max(1, int(settings.breaker.share * len(after) + _ROUNDING))
-        self._ejected = sum(not endpoint.breaker.closed for endpoint in self.endpoints)
-        self._arrange(now)
-        return gone
+        self.panic = arranged.panic
+        self._most = max(1, int(settings.breaker.share * len(arranged.endpoints) + _ROUNDING))
+        ejected = 0
+        for endpoint in arranged.endpoints:
+            ejected += not endpoint.breaker.closed
+        self._ejected = ejected
+        arranged.leave(self._own.empty() + self._away.empty())
+        for tier, side in ((self._own, arranged.near), (self._away, arranged.far)):
+            tier.fill(
+                side.members,
+                side.taken,
+                settings.balance,
+                settings.slow_start_s,
+                side.shares,
+                side.ring,
+                now,
+            )
+
+    def in_use(self) -> "dict[str, Endpoint]":
+        """The endpoints by their keys; not to be changed."""
+        return self._by_key
+
+    def same_breaker(self, settings: "Upstream") -> bool:
+        """Whether breakers go on as they are under these settings."""
+        return (
+            settings.breaker is self._settings.breaker or settings.breaker == self._settings.breaker
+        )
+
+    def ring_of(self, signature: "list[tuple[str, int]]", *, own: bool) -> "Ring | None":
+        """The ring in use on this side of the zone, if it is that of these keys and weights."""
+        return (self._own if own else self._away).ring_of(signature)
 
     def pick(self, now: float, hash_key: int | None, tried: "list[Endpoint]") -> "Endpoint | None":
         """Choose the endpoint of a try; `tried` had the earlier tries of the same request. None: no breaker admits it.
@@ -128,6 +178,8 @@ class EndpointGroup:
         `hash_key` is for balance by hash; None there chooses as by least-request. A tried endpoint is
         chosen rather than none.
         """
+        if self._arranged is not None:
+            self.settle(now)
         self._now = now
         endpoint = self._own.pick(now, hash_key, tried)
         if endpoint is None:
@@ -140,6 +192,7 @@ class EndpointGroup:
 
     def retry_after(self, now: float) -> float:
         """In how many seconds a request may be admitted again; 0.0: now. The open time when nobody can say."""
+        self.settle(now)
         wait_s = min(self._own.retry_after(now), self._away.retry_after(now))
         return self._settings.breaker.open_s if wait_s == _NEVER else wait_s
 
@@ -147,29 +200,14 @@ class EndpointGroup:
         """The endpoint with this address and port."""
         return self._by_key.get(key)
 
-    def _make(self, spec: "EndpointSpec", key: str, born_s: float) -> "Endpoint":
+    def make(self, spec: "EndpointSpec", key: str) -> "Endpoint":
+        """A new endpoint, which takes part once it is among those that are taken."""
         breaker = Breaker(self._settings.breaker, self._permit, self._turned)
         self._numbers += 1
-        endpoint = Endpoint(spec, key, breaker, born_s, self._numbers)
+        endpoint = Endpoint(spec, key, breaker, _LONG_AGO, self._numbers)
         breaker.owner = endpoint
         breaker.freed = self._freed
         return endpoint
-
-    def _arrange(self, now: float) -> None:
-        settings = self._settings
-        self.panic = not any(
-            endpoint.spec.healthy and endpoint.weight for endpoint in self.endpoints
-        )
-        near: list[Endpoint] = []
-        far: list[Endpoint] = []
-        self._zone = self.zone
-        zone = self.zone if settings.zone_first else ""
-        for endpoint in self.endpoints:
-            (near if not zone or endpoint.spec.zone == zone else far).append(endpoint)
-        self._own.empty()
-        self._away.empty()
-        for tier, members in ((self._own, near), (self._away, far)):
-            tier.fill(members, self._takes_part, settings.balance, settings.slow_start_s, now)
 
     def _takes_part(self, endpoint: "Endpoint") -> bool:
         return endpoint.weight > 0 and (endpoint.spec.healthy or self.panic)
@@ -190,16 +228,16 @@ class EndpointGroup:
                 endpoint.born_s = self._now
             elif old == CLOSED:
                 self._ejected += 1
-        self._settle(endpoint, old, new)
+        self._place(endpoint, old, new)
         self._changed(endpoint, old, new, why)
 
     def _freed(self, breaker: Breaker) -> None:
         endpoint = breaker.owner
         if endpoint is not None:
             assert isinstance(endpoint, Endpoint)
-            self._settle(endpoint, "", "")
+            self._place(endpoint, "", "")
 
-    def _settle(self, endpoint: "Endpoint", old: str, new: str) -> None:
+    def _place(self, endpoint: "Endpoint", old: str, new: str) -> None:
         tier = endpoint.tier
         if tier is None or not self._takes_part(endpoint):
             return
@@ -209,8 +247,3 @@ class EndpointGroup:
             if new == CLOSED:
                 tier.warm(endpoint)
         tier.settle(endpoint)
-
-
-def _talks_otherwise(old: "EndpointSpec", new: "EndpointSpec") -> bool:
-    """Whether connections to `old` are none to `new`, although the address is the same."""
-    return old.tls != new.tls or old.host != new.host

@@ -19,7 +19,6 @@ from pillion.ambassador.wire import (
     Applied,
     Frames,
     Hello,
-    NewSnapshot,
     Refused,
     Transition,
     WireError,
@@ -28,9 +27,9 @@ from pillion.ambassador.wire import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
-    from pillion.ambassador.snapshot import Snapshot
+    from pillion.ambassador.snapshot import RawSnapshot
     from pillion.ambassador.wire import Report, ToAgent
     from pillion.base.tasks import RootTasks
 
@@ -46,7 +45,7 @@ class PolicyLink:
     """Make it inside the running loop, then `start`. Callbacks are called from the loop and must not raise.
 
     `path` is the agent's socket, `file_path` the last snapshot's file, `worker` this component's name. `on_snapshot` puts a snapshot in force, or returns
-    why it cannot be. `on_breaker` is given upstream, endpoint (its key) and action (`steering.ACTIONS`), after the snapshot that has the endpoint.
+    why it cannot be; it takes its time, one snapshot after the other, and of those that come meanwhile the newest is next. `on_breaker` is given upstream, endpoint (its key) and action (`steering.ACTIONS`), after the snapshot that has the endpoint.
     `report` says how things stand, None when there is nothing to say.
 
     `revision` is that of the snapshot in force, 0 before there is one; `dropped` counts messages that an agent did not read in time.
@@ -57,7 +56,7 @@ class PolicyLink:
         path: str,
         file_path: str,
         worker: str,
-        on_snapshot: Callable[[Snapshot], str | None],
+        on_snapshot: Callable[[RawSnapshot], Awaitable[str | None]],
         on_breaker: Callable[[str, str, str], None],
         report: Callable[[], Report | None],
         tasks: RootTasks,
@@ -74,6 +73,9 @@ class PolicyLink:
         self._timer: asyncio.TimerHandle | None = None
         self._reported_s = -REPORT_EVERY_S
         self._task: asyncio.Task[None] | None = None
+        self._taker: asyncio.Task[None] | None = None
+        self._newest: RawSnapshot | None = None
+        self._came = asyncio.Event()
         self._complaint = ""
         self._forced: dict[tuple[str, str], str] = {}
         self.revision = 0
@@ -85,16 +87,14 @@ class PolicyLink:
         return self._line is not None
 
     def start(self) -> bool:
-        """Take the snapshot of the file, if there is one, and connect from now on; True when a snapshot is in force."""
+        """Take the snapshot of the file, and connect from then on; whether there is one."""
         try:
-            found = snapshots.read_file(self._file_path)
+            found = snapshots.read_raw(self._file_path)
         except (OSError, ValueError) as error:
             self._complain(f"cannot use {self._file_path}: {error}; waiting for the agent")
             found = None
-        if found is not None:
-            self._take(found)
-        self._task = self._tasks.start("policy link", self._run())
-        return self.revision != 0
+        self._task = self._tasks.start("policy link", self._run(found))
+        return found is not None
 
     def changed(self) -> None:
         """Something is to be reported: it will be, within a second."""
@@ -112,9 +112,10 @@ class PolicyLink:
 
     def close(self) -> None:
         """Hang up."""
-        if self._task is not None:
-            self._task.cancel()
-            self._task = None
+        for task in (self._task, self._taker):
+            if task is not None:
+                task.cancel()
+        self._task = self._taker = self._newest = None
         if self._line is not None:
             self._line.abort()
             self._line = None
@@ -122,7 +123,11 @@ class PolicyLink:
 
     # The line.
 
-    async def _run(self) -> None:
+    async def _run(self, found: RawSnapshot | None) -> None:
+        if found is not None:
+            # First, for the agent is told by what we go.
+            await self._take(found)
+        self._taker = self._tasks.start("policy", self._take_newest())
         pause_s = FIRST_PAUSE_S
         while True:
             try:
@@ -149,22 +154,31 @@ class PolicyLink:
             pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
 
     def _received(self, data: bytes) -> None:
-        match to_worker(data):
-            case NewSnapshot(snapshot=snapshot):
-                self._take(snapshot)
-            case None:
-                pass  # of a later version
+        message = to_worker(data)
+        if message is None:
+            return  # of a later version
+        self._newest = message.snapshot
+        self._came.set()
 
-    def _take(self, snapshot: Snapshot) -> None:
-        reason = (
-            f"cannot read version {snapshot.v} of the snapshot, only {snapshots.VERSION}"
-            if snapshot.v != snapshots.VERSION
-            else self._on_snapshot(snapshot)
-        )
+    async def _take_newest(self) -> None:
+        while True:
+            await self._came.wait()
+            self._came.clear()
+            snapshot, self._newest = self._newest, None
+            if snapshot is not None:
+                await self._take(snapshot)
+
+    async def _take(self, snapshot: RawSnapshot) -> None:
+        if snapshot.v != snapshots.VERSION:
+            reason: str | None = (
+                f"cannot read version {snapshot.v} of the snapshot, only {snapshots.VERSION}"
+            )
+        else:
+            reason = await self._on_snapshot(snapshot)
         if reason is None:
             self.revision = snapshot.revision
             self._complaint = ""
-            if self._steer(in_force(snapshot)):
+            if self._steer(in_force(snapshot.forced, snapshots.steered(snapshot))):
                 self._send_report()  # who did it by hand looks at once
             self._send(Applied(snapshot.revision))
             self.changed()

@@ -231,7 +231,7 @@ class _Reports:
     """What the workers have reported, by what it is about; of breakers that nobody has reported yet what is wanted of them by hand."""
 
     def __init__(self, workers: Iterable[Reporter], snapshot: Snapshot | None = None) -> None:
-        self._wanted = {} if snapshot is None else in_force(snapshot)
+        self._wanted = {} if snapshot is None else in_force(snapshot.forced, snapshot.upstreams)
         self.upstreams: dict[str, list[UpstreamReport]] = {}
         self.endpoints: dict[tuple[str, str], list[tuple[str, EndpointReport]]] = {}
         self.routes: dict[str, tuple[int, int]] = {}

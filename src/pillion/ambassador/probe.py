@@ -62,12 +62,13 @@ class Probe:
             transport.abort()
 
     async def _tls(self, upstream: Upstream) -> TlsClient:
-        from pillion.ambassador.tls import TlsClient  # with `ssl`, which few agents need
+        from pillion.ambassador.tls import HTTP, TlsClient  # with `ssl`, which few agents need
 
         wanted = upstream.tls or ClientTls()
         files = (wanted.ca_file, wanted.cert_file, wanted.key_file)
         # Certificates are renewed by replacing their files.
-        key = (repr(wanted), *(os.stat(one).st_mtime_ns for one in files if one is not None))
+        alpn = HTTP if upstream.protocol == "http" else wanted.alpn
+        key = (repr(wanted), alpn, *(os.stat(one).st_mtime_ns for one in files if one is not None))
         known = self._contexts.get(key)
         if known is None:
             # Reads files, and the system's certificates: 20 ms.
@@ -78,6 +79,7 @@ class Probe:
                 cert_file=wanted.cert_file,
                 key_file=wanted.key_file,
                 names=wanted.names,
+                alpn=alpn,
             )
             if len(self._contexts) >= MOST_CONTEXTS:
                 self._contexts.clear()

@@ -24,18 +24,21 @@ def report(hub: Hub, runtime: Runtime) -> Report:
     now = monotonic()
     return Report(
         runtime.revision,
-        upstreams=tuple(_upstream(one, now) for _, one in sorted(runtime.upstreams.live.items())),
+        upstreams=tuple(
+            _upstream(runtime, one, now) for _, one in sorted(runtime.upstreams.live.items())
+        ),
         red=hub.red.report(),
     )
 
 
-def _upstream(one: LiveUpstream, now: float) -> UpstreamReport:
+def _upstream(runtime: Runtime, one: LiveUpstream, now: float) -> UpstreamReport:
     gate = one.lasting.gate
     endpoints = tuple(
         EndpointReport(
             endpoint.key,
             endpoint.breaker.state,
             forced=endpoint.breaker.forced,
+            reason=runtime.why(one.name, endpoint.key),
             retry_after_s=endpoint.breaker.retry_after(now),
             active=endpoint.active,
             requests=endpoint.requests,

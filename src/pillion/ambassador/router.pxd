@@ -9,6 +9,7 @@ from .rewrite cimport PathRewrite, Redirection
 from .route_match cimport Conditions, PathPattern
 
 cdef class RouteMatch
+cdef class _Segments
 
 cdef class CompiledRoute:
     cdef list _cumulated
@@ -43,9 +44,19 @@ cdef class Router:
     cdef frozenset _suffixes
     cdef readonly tuple routes
 
-    @cython.locals(segments=dict, end=Py_ssize_t, found=tuple, route=CompiledRoute, captures=dict)
+    @cython.locals(segments=_Segments, end=Py_ssize_t, segment=str, found=tuple, route=CompiledRoute, captures=dict)
     cpdef RouteMatch match(self, str host, str path, str query, str method, Headers headers)
     cpdef dict buckets(self, str host)
     @cython.locals(at=Py_ssize_t, suffix=str)
     cdef str _class_of(self, str host)
-    cdef dict _sort(self, str name)
+    cdef _Segments _segments(self, str host)
+    cdef _Segments _sort(self, str name)
+    cpdef object _take(self, tuple routes)
+
+cdef class _Segments:
+    cdef readonly list routes
+    cdef readonly frozenset names
+    cdef readonly dict sorted
+
+    @cython.locals(route=CompiledRoute, found=tuple)
+    cpdef tuple routes_of(self, object segment)

@@ -131,20 +131,34 @@ class Router:
         """`upstreams` are the names that a route may send to. `listener` leaves out the routes of
         other ways in. Raise ValueError, beginning with "cannot", for a route that cannot be followed.
         """
-        self.routes = tuple(
-            CompiledRoute(spec, at, upstreams)
-            for at, spec in enumerate(routes, 1)
-            if listener is None or listener in spec.ways_in
+        self._take(
+            tuple(
+                CompiledRoute(spec, at, upstreams)
+                for at, spec in enumerate(routes, 1)
+                if listener is None or listener in spec.ways_in
+            )
         )
+
+    @classmethod
+    def of(cls, routes: "tuple[CompiledRoute, ...]") -> "Router":
+        """A router of routes that are compiled already."""
+        router = cls((), ())
+        router._take(routes)
+        return router
+
+    def _take(self, routes: "tuple[CompiledRoute, ...]") -> None:
+        self.routes = routes
         # A first route that takes everything is all there is.
         self._always: RouteMatch | None = None
-        if self.routes and self.routes[0].unconditional and _EVERY_HOST in self.routes[0].hosts:
-            self._always = self.routes[0].plain
-        patterns = {pattern for route in self.routes for pattern in route.hosts}
-        self._exact = frozenset(p for p in patterns if not p.startswith("*"))
-        self._suffixes = frozenset(p[1:] for p in patterns if p.startswith("*."))
+        if routes and routes[0].unconditional and _EVERY_HOST in routes[0].hosts:
+            self._always = routes[0].plain
+        patterns: set[str] = set()
+        for route in routes:
+            patterns.update(route.hosts)
+        self._exact = frozenset([p for p in patterns if not p.startswith("*")])
+        self._suffixes = frozenset([p[1:] for p in patterns if p.startswith("*.")])
         # Host class -> first segment (None: any) -> routes in their order.
-        self._by_class: dict[str, dict[str | None, tuple[CompiledRoute, ...]]] = {}
+        self._by_class: dict[str, _Segments] = {}
 
     def match(
         self, host: str, path: str, query: str, method: str, headers: Headers
@@ -157,11 +171,12 @@ class Router:
             return self._always
         if not self.routes:
             return None
-        segments = self.buckets(host)
+        segments = self._segments(host)
         end = path.find("/", 1)
-        found = segments.get(path[1:end] if end > 0 else path[1:])
+        segment = path[1:end] if end > 0 else path[1:]
+        found = segments.sorted.get(segment)
         if found is None:
-            found = segments[None]
+            found = segments.routes_of(segment)
         for route in found:
             if route.path.kind != TEMPLATE:
                 if route.path.fits(path) and (
@@ -179,6 +194,10 @@ class Router:
 
         Under None are those that are asked whatever the first segment is; the others hold them too.
         """
+        segments = self._segments(host)
+        return {segment: segments.routes_of(segment) for segment in (*segments.names, None)}
+
+    def _segments(self, host: str) -> "_Segments":
         name = ""
         if self._exact or self._suffixes:
             name = self._class_of(host_without_port(host))
@@ -202,18 +221,42 @@ class Router:
             at = host.find(".", at + 1)
         return ""
 
-    def _sort(self, name: str) -> dict[str | None, tuple[CompiledRoute, ...]]:
-        """Sort the routes of a host class by their first segments, and remember it."""
-        routes = [route for route in self.routes if _has_host(route, name)]
-        names = {route.path.segment for route in routes}
-        segments: dict[str | None, tuple[CompiledRoute, ...]] = {
-            segment: tuple(r for r in routes if r.path.segment in (None, segment))
-            for segment in names | {None}
-        }
+    def _sort(self, name: str) -> "_Segments":
+        """Find the routes of a host class, and remember them."""
+        segments = _Segments([route for route in self.routes if _has_host(route, name)])
         if len(self._by_class) >= _CLASSES_MOST:
             self._by_class.clear()
         self._by_class[name] = segments
         return segments
+
+
+class _Segments:
+    """The routes of a host class, sorted by the first segments of their paths as these are asked for: hundreds of segments
+    at once would make the first request wait, and the others behind it.
+    """
+
+    __slots__ = ("names", "routes", "sorted")
+
+    def __init__(self, routes: list[CompiledRoute]) -> None:
+        self.routes = routes
+        self.names = frozenset(r.path.segment for r in routes if r.path.segment is not None)
+        self.sorted: dict[str | None, tuple[CompiledRoute, ...]] = {}
+
+    def routes_of(self, segment: str | None) -> tuple[CompiledRoute, ...]:
+        """Those that may take a path with this first segment, in their order."""
+        if segment not in self.names:
+            segment = None
+        found = self.sorted.get(segment)
+        if found is None:
+            found = tuple(
+                [
+                    route
+                    for route in self.routes
+                    if route.path.segment is None or route.path.segment == segment
+                ]
+            )
+            self.sorted[segment] = found
+        return found
 
 
 def _has_host(route: CompiledRoute, name: str) -> bool:

@@ -111,7 +111,31 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
         return msgspec.structs.replace(other, revision=self.revision) == self
 
 
+class _Named(msgspec.Struct):
+    name: str
+
+
+class RawSnapshot(msgspec.Struct, frozen=True, kw_only=True):
+    """A `Snapshot` whose large parts are still the bytes that came, for whoever reads them one by one, and only those that changed."""
+
+    v: int = VERSION
+    revision: int
+    ambassador: msgspec.Raw = msgspec.Raw(b"{}")
+    inbound: msgspec.Raw = msgspec.Raw(b"null")
+    service: str = ""
+    instance: str = ""
+    zone: str = ""
+    app_port: int | None = None
+    listeners: dict[str, str] = {}
+    upstreams: tuple[msgspec.Raw, ...] = ()
+    proxy_token: str = ""
+    forced: tuple[Forced, ...] = ()
+
+
 _decoder = msgspec.json.Decoder(Snapshot)
+_raw_decoder = msgspec.json.Decoder(RawSnapshot)
+_name_decoder = msgspec.json.Decoder(_Named)
+_upstream_decoder = msgspec.json.Decoder(UpstreamEndpoints)
 _encoder = msgspec.json.Encoder()
 
 
@@ -133,13 +157,54 @@ def decode(data: bytes) -> Snapshot:
     return snapshot
 
 
+def decode_raw(data: bytes) -> RawSnapshot:
+    """The snapshot in `data`, its large parts unread; `ValueError` as for `decode`, where it is seen without reading them."""
+    if len(data) > MOST_BYTES:
+        raise ValueError(f"cannot take a snapshot of more than {MOST_BYTES} bytes")
+    try:
+        snapshot = _raw_decoder.decode(data)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise ValueError(f"cannot read the snapshot: {error}") from error
+    if snapshot.v != VERSION:
+        raise ValueError(f"cannot read version {snapshot.v} of the snapshot, only {VERSION}")
+    return snapshot
+
+
+def decode_upstream(piece: msgspec.Raw) -> UpstreamEndpoints:
+    """One of a raw snapshot's upstreams. Raises `msgspec.DecodeError`."""
+    return _upstream_decoder.decode(piece)
+
+
+def steered(raw: RawSnapshot) -> tuple[UpstreamEndpoints, ...]:
+    """Of a raw snapshot the upstreams of which something is done by hand. Raises `msgspec.DecodeError`."""
+    names = {one.upstream for one in raw.forced}
+    if not names:
+        return ()
+    return tuple(
+        decode_upstream(piece)
+        for piece in raw.upstreams
+        if _name_decoder.decode(piece).name in names
+    )
+
+
 def read_file(path: str) -> Snapshot | None:
     """The snapshot in the file at `path`; None when there is no file.
 
     Raises `ValueError` for what is no snapshot, and `OSError` when the file cannot be read.
     """
+    data = _contents(path)
+    return None if data is None else decode(data)
+
+
+def read_raw(path: str) -> RawSnapshot | None:
+    """As `read_file`, the large parts unread."""
+    data = _contents(path)
+    return None if data is None else decode_raw(data)
+
+
+def _contents(path: str) -> bytes | None:
     try:
         with open(path, "rb") as file:
-            return decode(file.read(MOST_BYTES + 1))
+            return file.read(MOST_BYTES + 1)
     except FileNotFoundError:
         return None

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 from pillion.ambassador.snapshot import Forced
 
 if TYPE_CHECKING:
-    from pillion.ambassador.snapshot import Snapshot
+    from collections.abc import Iterable
+
+    from pillion.ambassador.snapshot import UpstreamEndpoints
 
 OPEN = "open"
 CLOSE = "close"
@@ -43,13 +45,15 @@ def still_there(forced: tuple[Forced, ...], upstreams: frozenset[str]) -> tuple[
     return tuple(one for one in forced if one.upstream in upstreams)
 
 
-def in_force(snapshot: Snapshot) -> dict[tuple[str, str], str]:
-    """What is wanted of each endpoint of the snapshot, by upstream and key; nothing for those left to themselves."""
-    said = {(one.upstream, one.endpoint): one.action for one in snapshot.forced}
+def in_force(
+    forced: tuple[Forced, ...], upstreams: Iterable[UpstreamEndpoints]
+) -> dict[tuple[str, str], str]:
+    """What is wanted of each endpoint of these, by upstream and key; nothing for those left to themselves."""
+    said = {(one.upstream, one.endpoint): one.action for one in forced}
     if not said:
         return {}
     wanted = {}
-    for upstream in snapshot.upstreams:
+    for upstream in upstreams:
         of_all = said.get((upstream.name, ""), AUTO)
         for endpoint in upstream.endpoints:
             action = said.get((upstream.name, endpoint.key), of_all)

@@ -26,6 +26,11 @@ cdef class Tier:
     cdef double _warm_s
     cdef public Py_ssize_t half_open
 
+    @cython.locals(endpoint=Endpoint)
+    cpdef list empty(self)
+    @cython.locals(endpoint=Endpoint, breaker=Breaker)
+    cpdef object fill(self, list members, list taken, str balance, double slow_start_s, Shares shares, Ring ring, double now)
+    cpdef object warm(self, Endpoint endpoint)
     @cython.locals(breaker=Breaker, place=int)
     cpdef object settle(self, Endpoint endpoint)
     @cython.locals(endpoint=Endpoint)

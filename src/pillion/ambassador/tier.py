@@ -12,7 +12,7 @@ An endpoint moves when its breaker changes, which is rare; a choice among thousa
 from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Final
 
-from .balance import Ring, Shares, Turns, ramp, ring_signature
+from .balance import Ring, Shares, Turns, ramp
 from .breaker import HALF_OPEN
 
 if TYPE_CHECKING:
@@ -80,8 +80,10 @@ class Tier:
         self._warm_s = 0.0
         self.half_open = 0
 
-    def empty(self) -> None:
-        """Send everybody out. Of several tiers all are emptied before one is filled, since endpoints may move between them."""
+    def empty(self) -> "list[Ring]":
+        """Send everybody out, and return the ring that is out of use, if any. Of several tiers all are emptied before one is
+        filled, since endpoints may move between them.
+        """
         for endpoint in self._members:
             endpoint.tier = None
             endpoint.place = _OUT
@@ -94,40 +96,43 @@ class Tier:
         self._due_s = _NEVER
         self._turns.clear()
         self.half_open = 0
+        ring, self._ring = self._ring, None
+        return [] if ring is None else [ring]
 
     def fill(
         self,
         members: "list[Endpoint]",
-        taking: "Callable[[Endpoint], bool]",
+        taken: "list[Endpoint]",
         balance: str,
         slow_start_s: float,
+        shares: "Shares | None",
+        ring: "Ring | None",
         now: float,
     ) -> None:
-        """Take these members in, after `empty`; of them those take part that `taking` says. Raise KeyError for an unknown balance."""
+        """Take these members in, after `empty`; of them those take part that are `taken`, with the tables that were made for them.
+
+        `shares` is None where all weights are the same, `ring` where the balance needs none. Raise KeyError for an unknown balance.
+        """
         self._mode = _MODES[balance]
         self._slow_start_s = slow_start_s
         self._members = members
         self._warm_s = now
-        weights = set()
-        taken = []
+        self._even = shares is None
+        self._weighted = [] if shares is None else taken
+        self._shares = shares
+        self._ring = ring
         for endpoint in members:
             endpoint.tier = self
-            if taking(endpoint):
-                taken.append(endpoint)
-                weights.add(endpoint.weight)
-        self._even = len(weights) <= 1
-        self._weighted = [] if self._even else taken
-        self._shares = None if self._even else Shares([endpoint.weight for endpoint in taken])
-        if self._mode != _HASH:
-            self._ring = None
-        elif self._ring is None or self._ring.signature != ring_signature(members):
-            self._ring = Ring(members)
-        else:
-            self._ring.adopt(members)
         for endpoint in taken:
             self.half_open += endpoint.breaker.state == HALF_OPEN
             self.settle(endpoint)
-            self.warm(endpoint)
+            if slow_start_s > 0.0:
+                self.warm(endpoint)
+
+    def ring_of(self, signature: "list[tuple[str, int]]") -> "Ring | None":
+        """The ring in use, if it is that of these keys and weights."""
+        ring = self._ring
+        return ring if ring is not None and ring.signature == signature else None
 
     def warm(self, endpoint: "Endpoint") -> None:
         """Its slow start has begun, at its `born_s`."""

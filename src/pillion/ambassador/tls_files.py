@@ -73,6 +73,7 @@ class TlsFiles:
         self._loop = asyncio.get_running_loop()
         self._all: dict[object, Tls] = {}
         self._refused: dict[Tls, str] = {}
+        self._followed: set[Tls] | None = None
         self._task: asyncio.Task[None] | None = None
         self._changed = asyncio.Event()
         self._inotify: Inotify | None = None
@@ -127,6 +128,9 @@ class TlsFiles:
         """Forget all others, and read these again when their files change."""
         self._lenient = False
         wanted = set(used)
+        if self._followed == wanted and len(self._all) == len(wanted):
+            return  # nothing is new, and policies come with every change of an endpoint
+        self._followed = wanted
         self._all = {key: tls for key, tls in self._all.items() if tls in wanted}
         self._refused = {tls: why for tls, why in self._refused.items() if tls in wanted}
         if not any(tls.files for tls in self._all.values()):
@@ -141,6 +145,7 @@ class TlsFiles:
     def close(self) -> None:
         """Follow nothing any more."""
         self._all.clear()
+        self._followed = None
         self._rest()
 
     def _rest(self) -> None:

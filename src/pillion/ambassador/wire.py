@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import msgspec
 
 from pillion.ambassador.red_report import RedReport  # noqa: TC001 - msgspec reads it
-from pillion.ambassador.snapshot import MOST_BYTES, VERSION, Snapshot
+from pillion.ambassador.snapshot import MOST_BYTES, VERSION, RawSnapshot, Snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,6 +30,13 @@ class NewSnapshot(msgspec.Struct, tag_field="op", tag="snapshot"):
     """The policy from now on."""
 
     snapshot: Snapshot
+    v: int = VERSION
+
+
+class NewPolicy(msgspec.Struct, tag_field="op", tag="snapshot"):
+    """The same as a worker takes it: what it has read before, it need not read again."""
+
+    snapshot: RawSnapshot
     v: int = VERSION
 
 
@@ -133,9 +140,7 @@ class _Envelope(msgspec.Struct):
 
 
 _envelope = msgspec.json.Decoder(_Envelope)
-_to_worker: dict[str, msgspec.json.Decoder[ToWorker]] = {
-    "snapshot": msgspec.json.Decoder(NewSnapshot),
-}
+_new_policy = msgspec.json.Decoder(NewPolicy)
 _to_agent: dict[str, msgspec.json.Decoder[ToAgent]] = {
     "hello": msgspec.json.Decoder(Hello),
     "applied": msgspec.json.Decoder(Applied),
@@ -153,13 +158,18 @@ def encode(message: ToWorker | ToAgent) -> bytes:
     return len(data).to_bytes(HEADER_BYTES, "big") + data
 
 
-def to_worker(data: bytes) -> ToWorker | None:
+def to_worker(data: bytes) -> NewPolicy | None:
     """The agent's message; None for one that this version does not know. Raises `WireError` for what is none."""
-    decoder = _to_worker.get(_opened(data))
     try:
-        return None if decoder is None else decoder.decode(data)
+        # A policy is long, and what it is stands at its beginning: it is not looked through twice.
+        policy = _new_policy.decode(data)
     except (msgspec.DecodeError, RecursionError) as error:
-        raise WireError(f"cannot read the agent's message: {error}") from error
+        if _opened(data) == "snapshot":
+            raise WireError(f"cannot read the agent's message: {error}") from error
+        return None
+    if policy.v != VERSION:
+        raise WireError(f"cannot read version {policy.v} of the policy wire, only {VERSION}")
+    return policy
 
 
 def to_agent(data: bytes) -> ToAgent | None:

@@ -6,6 +6,7 @@ This is the composition root of one worker: it puts the parts together, and hold
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 import socket
@@ -35,7 +36,7 @@ from pillion.settings.ambassador import Ambassador as Settings
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pillion.ambassador.snapshot import Snapshot
+    from pillion.ambassador.snapshot import RawSnapshot
     from pillion.ambassador.tls_files import TlsEvent
     from pillion.ambassador.wire import Report
     from pillion.base.tasks import TaskEnd
@@ -47,6 +48,7 @@ _NOT_LISTENERS = ("control", "handover", "requests", "spans")
 # How long the start waits for a first policy; what comes later is put in force when it comes.
 _POLICY_S = 5.0
 _CLEANUP_S = 1.0
+_MANY_ENDPOINTS = 500
 _TERM_GRACE_S = 5.0
 # Of a stop's grace, for what follows the last request: its record has to be handed over.
 _AFTER_DRAIN_S = 1.5
@@ -82,6 +84,7 @@ class Ambassador:
         defaults = Settings()
         self._hub = Hub(self._tasks, defaults.http, defaults.trace, self._active)
         self._hub.log = RequestLog(defaults.log, self._stream("requests"), loop)
+        self._log_settings = defaults.log
         self._hub.red = Red()
         self._spans = Spans(self._hub.log, self._stream("spans"), loop)
         self._runtime = Runtime(self._hub, self._breaker_changed, self._tls_changed)
@@ -107,10 +110,10 @@ class Ambassador:
                 self._doors.add(name, socket.socket(fileno=number))
         self._link.start()
         await self._first_policy()
+        freeze_collector()
         if not self._passive:
             self._doors.open()
         self._control.ready()
-        freeze_collector()
         code = await self._end
         self._doors.close()
         self._hub.close()
@@ -134,14 +137,22 @@ class Ambassador:
 
     # Policy.
 
-    def _apply(self, snapshot: Snapshot) -> str | None:
-        why = self._runtime.apply(snapshot)
+    async def _apply(self, snapshot: RawSnapshot) -> str | None:
+        why = await self._runtime.apply(snapshot)
         if why is None:
-            settings = self._runtime.settings
-            self._hub.log.configure(settings.log)
-            self._hub.spans = self._spans if settings.trace.export else None
+            # In the same turn, so that nobody finds the half of it.
             self._doors.changed()
+            settings = self._runtime.settings
+            if settings.log is not self._log_settings:
+                self._log_settings = settings.log
+                self._hub.log.configure(settings.log)
+            self._hub.spans = self._spans if settings.trace.export else None
             self._policy.set()
+            made = self._runtime.upstreams.made
+            await self._runtime.tidy()
+            if made >= _MANY_ENDPOINTS:
+                # They stay for long: to walk thousands of them again and again would take milliseconds each time.
+                gc.freeze()
         return why
 
     def _breaker_changed(self, upstream: str, endpoint: str, old: str, new: str, why: str) -> None:

@@ -89,6 +89,13 @@ def _urls(upstream: Upstream, path: Path) -> list[Finding]:
                 (*path, "protocol"), "cannot speak HTTP to a tcp URL; write http:// or https://"
             )
         ]
+    if upstream.tls is not None and upstream.tls.alpn and upstream.protocol == "http":
+        return [
+            Finding(
+                (*path, "tls", "alpn"),
+                'cannot offer this: HTTP is always offered as http/1.1; use protocol = "tcp" to pass HTTP/2',
+            )
+        ]
     if upstream.tls is not None and schemes and not schemes & {"https", "tcp"}:
         return [Finding((*path, "tls"), "cannot use TLS with these URLs; write https://")]
     return []

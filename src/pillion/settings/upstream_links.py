@@ -13,6 +13,12 @@ def _check_path(text: str) -> None:
         raise ValueError("a path begins with / and has no white space")
 
 
+def _check_protocol(text: str) -> None:
+    # RFC 7301 section 3.1: one to 255 bytes.
+    if not text.isascii() or not text.isprintable() or " " in text or len(text) > 255:
+        raise ValueError("the name of a protocol, as h2, has at most 255 letters of ASCII")
+
+
 class PoolSettings(Record):
     """The connections to each endpoint that are kept for the next request."""
 
@@ -127,4 +133,15 @@ class ClientTls(Record):
         default=(),
         example=["orders.internal"],
         also=("allowed_names", "san", "subject_alt_names", "verify_subject_alt_name"),
+    )
+    alpn: tuple[str, ...] = setting(
+        Strings(
+            'a list such as ["h2"]',
+            Text("a protocol's name", check=_check_protocol),
+            alone=True,
+        ),
+        'What is offered by ALPN to a `tcp` upstream; gRPC and HTTP/2 over TLS want "h2". HTTP is always offered as http/1.1.',
+        default=(),
+        example=["h2"],
+        also=("alpn_protocols", "next_protocols", "protocols"),
     )

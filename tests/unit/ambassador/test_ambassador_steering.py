@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pillion.ambassador.snapshot import EndpointSpec, Forced, Snapshot, UpstreamEndpoints
+from pillion.ambassador.snapshot import EndpointSpec, Forced, UpstreamEndpoints
 from pillion.ambassador.steering import MOST_FORCED, force, in_force, still_there
 
 A, B = "10.0.0.1:80", "10.0.0.2:80"
@@ -13,7 +13,7 @@ A, B = "10.0.0.1:80", "10.0.0.2:80"
 def wanted(*forced: Forced) -> dict[tuple[str, str], str]:
     endpoints = (EndpointSpec("a", "10.0.0.1", 80), EndpointSpec("b", "10.0.0.2", 80))
     upstreams = (UpstreamEndpoints("orders", endpoints), UpstreamEndpoints("other", endpoints))
-    return in_force(Snapshot(revision=1, ambassador={}, upstreams=upstreams, forced=forced))
+    return in_force(forced, upstreams)
 
 
 def test_one_endpoint() -> None:

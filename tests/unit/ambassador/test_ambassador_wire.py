@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pillion.ambassador.red_report import RedReport
-from pillion.ambassador.snapshot import Snapshot
+from pillion.ambassador.snapshot import Snapshot, decode
 from pillion.ambassador.wire import (
     Applied,
     EndpointReport,
@@ -48,7 +49,10 @@ def test_what_a_worker_says_arrives_as_it_was(message: ToAgent) -> None:
 def test_a_snapshot_arrives_as_it_was() -> None:
     message = NewSnapshot(Snapshot(revision=3, ambassador={"workers": 1}))
     (data,) = Frames().feed(encode(message))
-    assert to_worker(data) == message
+    policy = to_worker(data)
+    assert policy is not None
+    assert policy.snapshot.revision == 3
+    assert decode(msgspec.json.encode(policy.snapshot)) == message.snapshot
 
 
 @given(st.lists(st.integers(1, 40), max_size=60))
