@@ -11,6 +11,8 @@ import msgspec
 from pillion.base.files import write_atomically
 from pillion.base.inotify import CHANGES, Inotify
 from pillion.proxies.candidate import MOST_BYTES, digest
+from pillion.proxies.differences import diff
+from pillion.proxies.history import HIDDEN
 from pillion.proxies.site import trouble
 
 if TYPE_CHECKING:
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
 
     from pillion.proxies.intent import Intent
     from pillion.proxies.site import Site
+
+SHOWN_CHARACTERS = 8 << 10
 
 # An editor takes several steps: what it ends with is looked at, not each of them.
 _SETTLE_S = 0.2
@@ -58,6 +62,17 @@ def edits(site: Site, written: Intent) -> tuple[Edit, ...]:
         if now != wanted:
             found.append(Edit(name, now))
     return tuple(found)
+
+
+def shown(site: Site, found: Iterable[Edit], kept: Mapping[str, str]) -> str:
+    """What the edits changed, as a unified diff that anybody may see, of at most about `SHOWN_CHARACTERS`.
+
+    `kept` is what was written, from the history and without secrets. A file in which one stands, and one that the history has not, is left out. Blocks;
+    raises `FilesError`.
+    """
+    names = [edit.name for edit in found if edit.name in kept and HIDDEN not in kept[edit.name]]
+    before = {name: kept[name] for name in names}
+    return diff(before, current(site, names), SHOWN_CHARACTERS)
 
 
 class Told:

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 MOST_BYTES = 64 << 20
 """Of all entries together; the oldest go first, as with the bound on their number."""
 
+HIDDEN = "***"
+"""What is shown in the place of a secret."""
+
 _ENTRY_BYTES = 4 << 20
 _WRITTEN, _REMOVED = "being-written", "being-removed"
 _NAME = re.compile(r"(\d{8})-([0-9A-Za-z._-]{1,64})\Z")
@@ -230,7 +233,7 @@ def _remove(directory: str) -> None:
 
 def unmarked(text: str) -> str:
     """A text of the history with stars where secrets stood."""
-    return _MARKED.sub("***", text)
+    return _MARKED.sub(HIDDEN, text)
 
 
 def _hide(text: str, secrets: Mapping[str, str]) -> str:

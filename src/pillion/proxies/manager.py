@@ -13,7 +13,7 @@ import msgspec
 
 from pillion.errors import PillionError, RefusedError
 from pillion.proxies.applying import step
-from pillion.proxies.foreign import Told, Watch, edits
+from pillion.proxies.foreign import Told, Watch, edits, shown
 from pillion.proxies.moving import applied
 from pillion.proxies.performer import Performer
 from pillion.proxies.steps import (
@@ -93,6 +93,8 @@ class Manager:
         self._tenure = Tenure(world.site.state)
         self._watch: Watch | None = None
         self._told = Told(world.site)
+        # What the edits that were told last have changed.
+        self._edited = ""
         self._looking = False
         self._paused = False
         self._drift_timer: asyncio.TimerHandle | None = None
@@ -369,6 +371,9 @@ class Manager:
             if written is None:
                 return ()
             found = self._told.news(edits(site, written))
+            if found:
+                kept = self.performer.history.shown(written.version)
+                self._edited = shown(site, found, kept or {})
             return tuple(
                 f"{one.name} {'has been changed' if one.digest else 'is gone'}" for one in found
             )
@@ -405,6 +410,8 @@ class Manager:
             data["took_ms"] = round(told.took_s * 1000, 1)
         if told.changes:
             data["changes"] = told.changes
+        if told.kind == "proxy-edited":
+            data["diff"] = self._edited
         self._journal(told.kind, told.reason, {key: one for key, one in data.items() if one != ""})
 
     def _count(self, action: Action) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pillion.proxies.candidate import digest, write_candidate
-from pillion.proxies.foreign import Edit, Told, current, edits
+from pillion.proxies.foreign import Edit, Told, current, edits, shown
 from pillion.proxies.moving import applied, finish, move
 from pillion.proxies.site import Site
 
@@ -89,3 +89,18 @@ def test_an_unreadable_note_costs_a_second_telling(site: Site) -> None:
     with open(site.edited, "w") as file:
         file.write("garbage")
     assert Told(site).news(found) == found
+
+
+def test_what_an_edit_has_changed_is_shown_but_of_no_file_with_a_secret(site: Site) -> None:
+    edit(site, "nginx.conf", "theirs\n")
+    edit(site, "up.conf", "hunter2 theirs\n")
+    found = edits(site, written(site))
+    kept = {"nginx.conf": "ours\n", "up.conf": "*** ours\n"}
+    assert shown(site, found, kept) == (
+        "--- a/nginx.conf\n+++ b/nginx.conf\n@@ -1 +1 @@\n-ours\n+theirs\n"
+    )
+    assert shown(site, found, {}) == ""
+    os.unlink(site.live("nginx.conf"))
+    assert shown(site, edits(site, written(site)), kept).endswith(
+        "+++ /dev/null\n@@ -1 +0,0 @@\n-ours\n"
+    )
