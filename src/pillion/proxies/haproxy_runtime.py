@@ -7,13 +7,14 @@ that it is true of.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 import time
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from pillion.errors import UnreachableError
+from pillion.errors import PillionError, UnreachableError
 from pillion.proxies.driver import Level
 from pillion.proxies.haproxy_drift import Drift, find_drift
 from pillion.proxies.haproxy_file import Unreadable
@@ -174,7 +175,8 @@ class Runtime:
             if accepted(_deletion(place), answer):
                 self._leaving.pop(place, None)
                 return
-            await _drop_idle(session, place, answer)
+            if _busy(answer):
+                await _drop_idle(session, place)
             if self._clock_s() >= end_s:
                 raise _Refused(f"{'/'.join(place)} still has sessions: {_short(answer)}")
             await asyncio.sleep(wait_s)
@@ -196,9 +198,11 @@ class Runtime:
 
     def _sweep_on(self) -> None:
         if self._leaving and (self._sweeper is None or self._sweeper.done()):
-            self._sweeper = self._tasks.start(
-                f"proxy-{self._name}-leaving", self._sweep(), may_end=True
-            )
+            # In an agent that ends nothing can be started; the next one finds those who leave.
+            with contextlib.suppress(PillionError):
+                self._sweeper = self._tasks.start(
+                    f"proxy-{self._name}-leaving", self._sweep(), may_end=True
+                )
 
     async def _sweep(self) -> None:
         """Remove who leaves, until nobody does."""
@@ -217,13 +221,14 @@ class Runtime:
 
     async def _remove_leaving(self, session: Session) -> None:
         for place, left in list(self._leaving.items()):
-            if self._clock_s() - left.since_s >= self._leaving_s:
-                await session.say(f"shutdown sessions server {'/'.join(place)}")
             answer = await session.say(_deletion(place))
-            if accepted(_deletion(place), answer) or answer.startswith("No such"):
+            if not _busy(answer):
+                # It is gone, or somebody has set it to work again, which is a drift and none of our business here.
                 del self._leaving[place]
+            elif self._clock_s() - left.since_s >= self._leaving_s:
+                await session.say(f"shutdown sessions server {'/'.join(place)}")
             else:
-                await _drop_idle(session, place, answer)
+                await _drop_idle(session, place)
 
     def _give_up(self) -> None:
         now_s = self._clock_s()
@@ -248,15 +253,17 @@ async def _running(session: Session) -> Mapping[str, Mapping[str, Running]]:
     return read_servers_state(await session.say("show servers state"))
 
 
-async def _drop_idle(session: Session, place: Place, refusal: str) -> None:
+def _busy(refusal: str) -> bool:
+    """Whether a server in maintenance is not removed because of its connections; anything else has other reasons."""
+    return "connections attached" in refusal
+
+
+async def _drop_idle(session: Session, place: Place) -> None:
     """Have HAProxy close the idle connections of a server in maintenance, when no request is under way on the others.
 
     It closes those that are idle when the maintenance begins, and keeps what was in use then for several `pool-purge-delay`; a server whose
     address changes loses them at once. A plan that brings the server back corrects the address first.
     """
-    if "connections attached" not in refusal:
-        # It is not in maintenance, for one: somebody has set it to work.
-        return
     used = idle_server(await session.say(f"show servers conn {place[0]}"), "/".join(place))
     if used is not None:
         await session.say(f"set server {'/'.join(place)} addr {used[0]} port {used[1] ^ 1 or 2}")
