@@ -58,6 +58,11 @@ class OffloadPlaces(msgspec.Struct, frozen=True):
         return os.path.join(self.base, "compressed")
 
     @property
+    def compressed_index(self) -> str:
+        """Of what the compressed files were made."""
+        return os.path.join(self.base, "compressed.json")
+
+    @property
     def gate(self) -> str:
         """The directory of `closed`; the agent writes to it, nginx looks."""
         return os.path.join(self.base, "gate")

@@ -77,7 +77,7 @@ def say_server(text: Writer, settings: Offload, facts: OffloadFacts) -> None:
         if facts.build.gzip_static:
             text.say("gzip_static", "on")
         text.gap()
-        _say_answers(text, settings)
+        _say_answers(text, settings, facts)
         _say_proxying(text, settings, facts)
         _say_locations(text, settings, facts)
 
@@ -132,11 +132,11 @@ def _say_tls(text: Writer, tls: ServerTls) -> None:
         text.say("ssl_verify_depth", "4")
 
 
-def _say_answers(text: Writer, settings: Offload) -> None:
+def _say_answers(text: Writer, settings: Offload, facts: OffloadFacts) -> None:
     _say_headers(text, settings, "$pillion_cache")
     text.why("What nginx answers itself; the app's own errors are left alone.")
     text.say("recursive_error_pages", "on")
-    _say_errors(text, settings)
+    _say_errors(text, settings, facts)
 
 
 def _say_headers(text: Writer, settings: Offload, caching: str) -> None:
@@ -148,7 +148,7 @@ def _say_headers(text: Writer, settings: Offload, caching: str) -> None:
         text.say("add_header", name, header_variable(number), "always")
 
 
-def _say_errors(text: Writer, settings: Offload, missing: str = "") -> None:
+def _say_errors(text: Writer, settings: Offload, facts: OffloadFacts, missing: str = "") -> None:
     """All of them, for the same reason; `missing` is the location of what is not found."""
     statuses = [one for one in PROBLEM_STATUSES if not (missing and one == 404)]
     text.say("error_page", *map(str, statuses), PROBLEM)
@@ -160,7 +160,8 @@ def _say_errors(text: Writer, settings: Offload, missing: str = "") -> None:
     text.say("error_page", "502", "=", "@away")
     text.say("error_page", str(STREAM), "=", "@stream")
     text.say("error_page", str(WRITE), "=", "@app")
-    text.say("error_page", str(BROTLI), "=", "@brotli")
+    if facts.build.brotli:
+        text.say("error_page", str(BROTLI), "=", "@brotli")
 
 
 def _say_proxying(text: Writer, settings: Offload, facts: OffloadFacts) -> None:
@@ -266,7 +267,7 @@ def _say_compressed(text: Writer, settings: Offload, facts: OffloadFacts) -> Non
         _say_turns(text)
         _say_tree(text, facts)
         _say_open_files(text)
-        _say_errors(text, settings, missing="@hashed")
+        _say_errors(text, settings, facts, missing="@hashed")
     with text.block("location", "@hashed"):
         _say_open_files(text)
         _say_brotli(text, facts)
@@ -276,7 +277,7 @@ def _say_compressed(text: Writer, settings: Offload, facts: OffloadFacts) -> Non
     with text.block("location", "~", rf"^.*\.(?:{ends})$"):
         _say_turns(text)
         _say_tree(text, facts)
-        _say_errors(text, settings, missing="@file")
+        _say_errors(text, settings, facts, missing="@file")
     with text.block("location", "@file"):
         _say_brotli(text, facts)
         text.say("try_files", "$pillion_file", "@app")

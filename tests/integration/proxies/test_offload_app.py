@@ -409,7 +409,11 @@ def test_an_app_that_says_nothing() -> None:
     with Offloaded(timeout_s=1.0) as front:
         front.start()
         hold = threading.Event()
-        front.app.answer = lambda _seen, _peer: hold.wait(10) and None
+
+        def says_nothing(_seen: Seen, _peer: socket.socket) -> None:
+            hold.wait(10)
+
+        front.app.answer = says_nothing
         got = front.ask("/api")
         hold.set()
         assert got.status == 504
