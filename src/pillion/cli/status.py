@@ -19,6 +19,7 @@ from pillion.cli.instances import (
 from pillion.cli.json_output import print_json
 from pillion.cli.measures import age_s, human_age
 from pillion.cli.table import STATE_STYLES, Cell, has_colour, printable, render, write_lines
+from pillion.errors import PillionError
 
 if TYPE_CHECKING:
     import argparse
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 NAME = "status"
 SUMMARY = "show an instance, or all of them"
 
+_PATIENCE_S = 2.0
 _HEADS = ("INSTANCE", "STATE", "KEEPER", "AGE", "COMMAND")
 
 
@@ -43,14 +45,28 @@ def run(args: argparse.Namespace) -> int:
         found = all_instances()
         if sum(one.running for one in found) != 1:
             return _list(found, as_json=args.json)
-    status = Door(chosen_instance(args.instance)).status()
+    door = Door(chosen_instance(args.instance))
+    status = door.status()
     if args.json:
         print_json(status)
         return 0
     colour = has_colour(sys.stdout)
     lines = instance_lines(status, colour=colour)
-    write_lines([*lines, *component_lines(status.components, time.time(), colour=colour)])
+    components = component_lines(status.components, time.time(), colour=colour)
+    write_lines([*lines, *components, *_proxies(door, colour=colour)])
     return 0
+
+
+def _proxies(door: Door, *, colour: bool) -> list[str]:
+    """The managed proxies, where there are some and the agent answers."""
+    from pillion.cli.proxy_lines import list_lines
+    from pillion.proxies.overview import ProxyList
+
+    try:
+        found = door.api("GET", "/v1/proxies", ProxyList, timeout_s=_PATIENCE_S)
+    except PillionError:
+        return []  # the components say that there is no agent, or an older one
+    return ["", *list_lines(found, colour=colour)] if found.items else []
 
 
 def _list(found: list[Found], *, as_json: bool) -> int:
