@@ -112,8 +112,15 @@ class HaproxyDriver:
         pid = self._runner.running()
         before = await self._processes()
         self._loaded_after, self._awaited = before, False
+        starts = pid is None and before is None
+        if starts and self._master is not None:
+            # Nobody listens who would mind the question, and HAProxy would only end. Without a master to ask it may well run.
+            live = os.path.join(self._directory, MAIN_FILE)
+            taken = await asyncio.to_thread(taken_beyond, live, (), MAIN_FILE)
+            if taken is not None:
+                return Verdict(False, _first((taken,)), taken.message, (taken,), passing=True)
         try:
-            if pid is None and before is None:
+            if starts:
                 await self._runner.start()
             else:
                 await self._reload()
@@ -134,12 +141,11 @@ class HaproxyDriver:
                 self._awaited = False
                 return GOOD
             if asyncio.get_running_loop().time() >= end_s:
-                return Verdict(
-                    False,
-                    f"HAProxy's master does not say within {LOAD_S:g} s what came of the load",
-                    self._words(),
-                    passing=True,
-                )
+                found = await self._failed()
+                if found.places:
+                    return found
+                reason = f"HAProxy's master does not say within {LOAD_S:g} s what came of the load"
+                return Verdict(False, reason, self._words(), passing=True)
             await asyncio.sleep(wait_s)
             wait_s = min(wait_s * _GROWTH, _LAST_WAIT_S)
 

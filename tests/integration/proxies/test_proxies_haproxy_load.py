@@ -151,6 +151,25 @@ def test_a_taken_port_is_found_before_the_load_disturbs_anybody() -> None:
     asyncio.run(scenario())
 
 
+def test_a_port_that_is_taken_at_the_start_is_told_and_tried_again() -> None:
+    async def scenario() -> None:
+        async with driven() as edge:
+            version = edge.real.rendered(["a 127.0.0.1:1"])
+            edge.real.write(version)
+            with socket.socket() as other:
+                other.bind(("127.0.0.1", edge.real.port))
+                other.listen()
+                verdict = await edge.driver.load()
+                assert not verdict.ok
+                assert verdict.passing
+                assert f"cannot bind 127.0.0.1:{edge.real.port}" in verdict.reason
+                assert verdict.places[0].line > 0
+                assert edge.real.process is None
+            await edge.serve(version)
+
+    asyncio.run(scenario())
+
+
 @pytest.mark.parametrize("silent", [False, True], ids=["stderr is kept", "nobody keeps stderr"])
 def test_a_failed_load_is_told_in_haproxys_words_and_the_old_worker_serves(silent: bool) -> None:
     async def scenario() -> None:
