@@ -8,13 +8,14 @@ from __future__ import annotations
 import ipaddress
 import math
 import re
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from pillion.proxies.references import Member
 from pillion.proxies.template_lines import Text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
 _SHOWN = 40
 # Neither of the two parsers has a rule for these, and no header, path or name should hold one.
@@ -291,13 +292,14 @@ def _no_host(text: str) -> str:
 
 def _kind_of(value: object) -> str:
     names: Mapping[type, str] = {
-        dict: "a table",
         list: "a list",
         tuple: "a list",
         bool: "true or false",
     }
     if value is None:
         return "null"
+    if isinstance(value, Mapping):
+        return "a table"
     return (
         "a member of a service" if isinstance(value, Member) else names.get(type(value), "no text")
     )

@@ -56,10 +56,10 @@ class Rendering:
         self._asking = Asking(values)
         if facts.kind == "nginx":
             self._functions: NginxFunctions | HaproxyFunctions = NginxFunctions(facts, self._asking)
-            filters, self._bare_text = filters_nginx.FILTERS, filters_nginx.bare
+            filters, self._bare_text = _NGINX, filters_nginx.bare
         else:
             self._functions = HaproxyFunctions(facts, self._asking)
-            filters, self._bare_text = filters_haproxy.FILTERS, filters_haproxy.bare
+            filters, self._bare_text = _HAPROXY, filters_haproxy.bare
         templates.code = templates.code or Code()
         self._loader = Loader(templates.code, facts.kind)
         self._engine = Engine(self._loader, filters, self._bare, self._ends)
@@ -184,6 +184,22 @@ def _shows(text: str, secret: str) -> bool:
     if len(secret) <= _TELLING:
         return bool(secret) and secret in text
     return any(secret[at : at + _TELLING] in text for at in range(len(secret) - _TELLING + 1))
+
+
+def _waiting(filters: Mapping[str, Callable[..., object]]) -> dict[str, Callable[..., object]]:
+    """The filters, which let pass what has still to be fetched, so that the template goes on and names what else it needs."""
+
+    def waits(made: Callable[..., object]) -> Callable[..., object]:
+        def filtered(value: object, *args: object, **options: object) -> object:
+            return value if isinstance(value, Pending) else made(value, *args, **options)
+
+        return filtered
+
+    return {name: waits(made) for name, made in filters.items()}
+
+
+_NGINX = _waiting(filters_nginx.FILTERS)
+_HAPROXY = _waiting(filters_haproxy.FILTERS)
 
 
 def _place(traceback: TracebackType | None) -> Origin | None:
