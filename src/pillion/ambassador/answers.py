@@ -33,6 +33,7 @@ STATUS: Final[dict[str, int]] = {
     "try-timeout": 504,
     "idle-timeout": 504,
     "total-timeout": 504,
+    "loop-detected": 508,
 }
 """The status that goes with a reason, unless the answer says another."""
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from pillion.settings.upstreams import Upstream
 
 from .answers import OwnAnswer
-from .connector import ConnectFailed
+from .connector import LOOP_DETECTED, ConnectFailed
 from .dial import dial
 from .endpoints import EndpointGroup
 from .live import Lasting, LiveUpstream
@@ -95,6 +95,9 @@ class Tunneller:
                 )
             except ConnectFailed as error:
                 why = OwnAnswer(error.reason, str(error))
+                if error.reason == LOOP_DETECTED:
+                    endpoint.breaker.cancel(token, monotonic())
+                    break
                 if not await self._again(exchange, upstream, endpoint, token):
                     break
             else:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import ipaddress
 import os
 import socket
 from collections.abc import Callable
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 CONNECT_FAILED = "connect-failed"
 CONNECT_TIMEOUT = "connect-timeout"
 TLS_FAILED = "tls-failed"
+LOOP_DETECTED = "loop-detected"
 
 NO_LIMIT_S = 3600.0
 """Where the settings want no bound: the kernel gives up earlier (two minutes), a silent TLS peer does not."""
@@ -30,8 +32,8 @@ P = TypeVar("P", bound=asyncio.Protocol)
 class ConnectFailed(Exception):
     """No connection. Not a byte of a request has been sent, so another endpoint may be tried.
 
-    `reason` is `connect-failed` (refused, unreachable, out of descriptors), `connect-timeout`, or `tls-failed` (no handshake, a
-    certificate that does not verify or bears another name); the text says more, for people.
+    `reason` is `connect-failed` (refused, unreachable, out of descriptors), `connect-timeout`, `tls-failed` (no handshake, a
+    certificate that does not verify or bears another name), or `loop-detected` (it is our own proxy); the text says more, for people.
     """
 
     def __init__(self, reason: str, text: str) -> None:
@@ -40,10 +42,15 @@ class ConnectFailed(Exception):
 
 
 class Connector:
-    """Makes connections; made inside a running loop. It keeps nothing: pools are others' work."""
+    """Makes connections; made inside a running loop. It keeps nothing: pools are others' work.
+
+    `own` are addresses and ports that nothing is to be sent to, since what comes there comes back here; `0.0.0.0` and `::` stand for
+    every address of this host.
+    """
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
+        self.own: frozenset[tuple[str, int]] = frozenset()
 
     async def connect(
         self,
@@ -70,6 +77,11 @@ class Connector:
         try:
             async with Patience(timeout_s or NO_LIMIT_S):
                 sock = await self._socket(spec)
+                if self.own and self._is_own(sock):
+                    raise ConnectFailed(
+                        LOOP_DETECTED,
+                        f"cannot connect to {spec.key}: it is this ambassador's own proxy, and the request would come back",
+                    )
                 if proxy_header:
                     await self._loop.sock_sendall(sock, proxy_header)
                 if tls is None:
@@ -113,6 +125,19 @@ class Connector:
             sock.close()
             raise
         return sock
+
+    def _is_own(self, sock: socket.socket) -> bool:
+        """Whether the other end is one of `own`. A name may hide it, so the question is asked when the connection stands."""
+        if sock.family == socket.AF_UNIX:
+            return False
+        address, port = sock.getpeername()[:2]
+        if (address, port) in self.own:
+            return True
+        if ("0.0.0.0", port) not in self.own and ("::", port) not in self.own:  # noqa: S104 - compared
+            return False
+        # Who connects to an address of this host has that address as well; within 127.0.0.0/8 mostly 127.0.0.1.
+        mine = sock.getsockname()[0]
+        return bool(address == mine or ipaddress.ip_address(address).is_loopback)
 
     async def _plain(
         self, spec: EndpointSpec, sock: socket.socket, protocol_factory: Callable[[], P]

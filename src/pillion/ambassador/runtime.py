@@ -150,6 +150,7 @@ class Runtime:
             used: list[Tls] = [tls for _, _, tls, _ in wanted.values() if tls is not None]
             used += [] if server is None else [server]
             self._files.follow([*used, *self._tunneller.tls])
+        self._hub.connector.own = _own(policy.listeners)
         self._hub.configure(settings.http, settings.trace)
         self.upstreams.put(now)
         for limit, spec in changed_limits:
@@ -318,6 +319,13 @@ def _kind(listener: str) -> tuple[int, str]:
     if listener == "inbound":
         return FRONT, listener
     return UPSTREAM, listener.removeprefix(_PREFIX)
+
+
+def _own(listeners: dict[str, str]) -> frozenset[tuple[str, int]]:
+    """Where a request of ours would come back to us for ever. The other ways in lead somewhere: to an upstream, or the app."""
+    where = listeners.get("proxy", "")
+    host, _, port = where.rpartition(":")
+    return frozenset([(host.strip("[]"), int(port))]) if port.isdigit() else frozenset()
 
 
 def _name(live: dict[str, LiveUpstream], named: dict[str, LiveUpstream]) -> Iterator[None]:
