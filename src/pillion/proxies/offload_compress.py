@@ -214,13 +214,15 @@ class Compressor:
 
     def _write(self, source: int, target: str, coding: str, original: Original) -> int | None:
         """The size of the file made; 0 when it is no gain, None when the original changed meanwhile."""
-        os.makedirs(os.path.dirname(target), exist_ok=True)
+        self._directory(os.path.dirname(target))
         temporary = f"{target}.new"
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
         try:
             with open(descriptor, "wb") as file:
+                # Whatever the umask says: nginx's workers read it.
+                os.fchmod(descriptor, 0o644)
                 coder = _coder(coding, original.size)
                 at = 0
                 # Not to its end: one that grows has none.
@@ -246,6 +248,12 @@ class Compressor:
                 os.unlink(temporary)
             raise
         return size
+
+    def _directory(self, path: str) -> None:
+        if not os.path.isdir(path):
+            self._directory(os.path.dirname(path))
+            os.mkdir(path, 0o755)
+            os.chmod(path, 0o755)  # noqa: S103 # as for the files; who gets here, the tree's top says
 
     def _forget(self, path: str, sizes: dict[str, int]) -> None:
         for coding in sizes:

@@ -28,6 +28,12 @@ def literal(text: str) -> str:
 
 def word(text: str) -> str:
     """`text` as one word of a configuration; raises `RenderError` for what nginx cannot be told."""
+    as_quoted = quoted(text)
+    return text if _BARE.fullmatch(text) else as_quoted
+
+
+def quoted(text: str) -> str:
+    """`text` as one word within quotes; raises as `word` does."""
     try:
         size = len(text.encode())
     except UnicodeEncodeError:
@@ -42,8 +48,6 @@ def word(text: str) -> str:
         raise RenderError(
             f"cannot render offload: {text[:40]!r}… has {size} bytes, of which nginx reads {WORD_BYTES}; shorten it"
         )
-    if _BARE.fullmatch(text):
-        return text
     return '"' + "".join(_pieces(text)) + '"'
 
 
@@ -78,7 +82,8 @@ class Writer:
     @contextlib.contextmanager
     def when_file(self, path: str) -> Iterator[None]:
         """A block that holds when there is a file at `path`, which may have variables in it."""
-        with self._condition(f"-f {word(path)}"):
+        # Quoted in any case: the parenthesis that follows would be a part of a bare word.
+        with self._condition("-f " + quoted(path)):
             yield
 
     @contextlib.contextmanager
