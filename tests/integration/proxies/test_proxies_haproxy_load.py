@@ -300,6 +300,35 @@ def test_an_endless_answer_is_cut() -> None:
     asyncio.run(scenario())
 
 
+_STATE = """1
+# be_id be_name srv_id srv_name srv_addr srv_op_state srv_admin_state srv_uweight srv_time_since_last_change srv_check_state srv_port
+4 shop 1 a 127.0.0.1 2 0 1 4 0 1
+
+> """
+
+
+def test_an_answer_is_not_believed_when_the_servers_say_otherwise() -> None:
+    async def lie(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while line := await reader.readline():
+            if line.startswith(b"add "):
+                writer.write(b"New server registered.\n\n> ")
+            else:
+                writer.write(_STATE.encode() if line.startswith(b"show ") else b"\n> ")
+        writer.close()
+
+    async def scenario() -> None:
+        async with driven() as edge:
+            one = edge.real.rendered(["a 127.0.0.1:1"])
+            two = edge.real.rendered(["a 127.0.0.1:1", "b 127.0.0.1:1"])
+            async with await asyncio.start_unix_server(lie, edge.real.path("admin")):
+                assert (await edge.driver.bring_level(one, one)).done
+                level = await edge.driver.bring_level(one, two)
+            assert not level.done
+            assert level.why == "HAProxy did not do it: shop/b added"
+
+    asyncio.run(scenario())
+
+
 def test_without_sockets_a_reload_is_told_by_signal_and_proved() -> None:
     async def scenario() -> None:
         async with driven() as edge:
