@@ -27,11 +27,11 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 TOUR = "/tmp/pillion-tour"
-BOUND_S = 10.0
+BOUND_S = 20.0
 CODE = "echo $?"
 # What only looks may be asked again until it shows what is expected: the tour's reader is slower than a test.
 LOOKS = re.compile(
-    r"pillion (status|events|logs|components|resolve|health|requests|breakers|proxy (list|status))\b"
+    r"pillion (status|events|logs|components|resolve|health|requests|breakers|proxy (list|status|history))\b"
     r"|curl (?!.*-X POST)|ps |kill -9 \$\(pgrep"
 )
 # By which means limits hold depends on the host.
@@ -150,13 +150,15 @@ def shell(host: Host) -> Iterator[Shell]:
 
 def _ports() -> dict[str, str]:
     """Return a free port for each service of the tour."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
+    names = ("PORT", "SITE_PORT", "SECOND_PORT", "EDGE_PORT", "FRONT_PORT")
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in names]
     ports = [str(one.getsockname()[1]) for one in sockets]
     for one in sockets:
         one.close()
-    return {"PORT": ports[0], "SITE_PORT": ports[1]}
+    return dict(zip(names, ports, strict=True))
 
 
+@pytest.mark.timeout(240)
 def test_the_tour_is_true(host: Host, shell: Shell) -> None:
     tour = steps()
     assert len(tour) > 25
@@ -165,6 +167,12 @@ def test_the_tour_is_true(host: Host, shell: Shell) -> None:
         TOUR: f"{host.root}/pillion-tour",
         ":3001/": ":$PORT/",
         "app.port=3001": "app.port=$PORT",
+        "PORT=3002": "PORT=$SECOND_PORT",
+        "app.port=3002": "app.port=$SECOND_PORT",
+        ":8080": ":$EDGE_PORT",
+        ":8081": ":$FRONT_PORT",
+        "app.port=8001": "app.port=$SITE_PORT",
+        "http.server 8001": "http.server $SITE_PORT",
         ". .venv/bin/activate": "true",
         # In single quotes, where the shell would not look.
         " 8000 ": " '$SITE_PORT' ",
