@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import shutil
 import signal
 import socket
@@ -109,9 +110,13 @@ def test_it_is_a_component_with_a_group_and_a_session_of_its_own(host: Host, kin
     assert edge["limits_by"] == instance.component("agent")["limits_by"]
     with open(f"/proc/{pid}/oom_score_adj") as ours, open("/proc/self/oom_score_adj") as usual:
         assert ours.read() == usual.read()
-    with open(f"/proc/{pid}/limits") as limits:
-        (files,) = [line.split() for line in limits if line.startswith("Max open files")]
-    assert files[3] == files[4]
+
+
+def test_it_may_open_as_many_files_as_the_kernel_lets_us(host: Host) -> None:
+    narrow = ("sh", "-c", 'ulimit -Sn 300; exec "$@"', "sh")
+    instance, _ = serving(host, "nginx", prefix=narrow)
+    soft, hard = resource.prlimit(pid_of(instance), resource.RLIMIT_NOFILE)
+    assert soft == hard > 300
 
 
 def test_what_it_writes_is_the_sidecar_s_output(host: Host) -> None:
@@ -245,9 +250,7 @@ def test_limits_hold_at_once_for_all_of_it(host: Host, kind: str) -> None:
     edge = instance.component("edge")
     assert edge["limits"] == {"memory": 200 << 20, "open_files": 500}
     # Workers that have become another user take it from their master when the next ones are made.
-    with open(f"/proc/{pid_of(instance)}/limits") as limits:
-        (files,) = [line.split() for line in limits if line.startswith("Max open files")]
-    assert files[3] == "500"
+    assert resource.prlimit(pid_of(instance), resource.RLIMIT_NOFILE) == (500, 500)
     assert ask(port) == "one"
 
 
@@ -266,6 +269,17 @@ def test_it_ends_after_the_app_and_before_the_agent(host: Host, kind: str) -> No
     assert ended == ["app", "edge", "agent"]
     (edge,) = [e for e in instance.events() if (e["component"], e["kind"]) == ("edge", "exited")]
     assert edge["data"]["code"] == 0
+
+
+def test_the_agent_is_there_until_the_last_proxy_has_ended(host: Host) -> None:
+    slow = program(host, "slow", 'trap "sleep 0.7; exit 0" QUIT')
+    instance = begin(host, proxy("edge", "nginx", f'binary = "{slow}"'))
+    instance.call("start", name="edge")
+    wait_for("it runs", lambda: b"started as" in instance.spooled("sidecar"))
+    instance.process.terminate()
+    instance.wait()
+    ended = [e["component"] for e in instance.events() if e["kind"] == "exited"]
+    assert ended == ["app", "edge", "agent"]
 
 
 def test_one_that_does_not_stop_is_killed_with_all_of_it(host: Host) -> None:

@@ -311,6 +311,18 @@ def test_the_guard_ends_what_only_its_session_names(world: World) -> None:
     assert child.wait(10) == -signal.SIGTERM
 
 
+def test_the_guard_kills_what_does_not_hear_it(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pillion.keeper.guard._SIDECAR_BOUND_S", 0.1)
+    child = world.run("edge")
+    os.kill(child.pid, signal.SIGSTOP)
+    guard = Tree("no-such-run")
+    guard.update({"policy": "stop", "sessions": [child.pid], "sidecar": [], "app": []})
+    guard.end_sidecar()
+    assert child.wait(10) == -signal.SIGKILL
+
+
 def test_an_nginx_is_known_by_its_pid_file_and_its_title(tmp_path: Path) -> None:
     place = tmp_path / "proxies" / "edge"
     place.mkdir(parents=True)
