@@ -15,16 +15,19 @@ from typing import TYPE_CHECKING
 from pillion.errors import PillionError
 from pillion.keeper.listeners import INBOUND
 from pillion.proxies import offload
-from pillion.proxies.offload_build import read_build
-from pillion.proxies.offload_facts import OffloadFacts
+from pillion.proxies.offload_build import has_brotli, read_build
+from pillion.proxies.offload_facts import OffloadFacts, OffloadPlaces
 from pillion.proxies.rendered import RenderError
 from pillion.settings.offload import OFFLOAD
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from pillion.base.tasks import RootTasks
     from pillion.proxies.facts import Facts
     from pillion.proxies.offload_build import NginxBuild
+    from pillion.proxies.offload_compress import Report
+    from pillion.proxies.offload_service import Precompression
     from pillion.proxies.references import Reference
     from pillion.proxies.rendered import Missing, Rendered
     from pillion.settings import Settings
@@ -60,7 +63,8 @@ class OffloadRenderer:
             user=worker_user(self._settings, self._offload.root),
             workers=min(_MOST_WORKERS, len(os.sched_getaffinity(0))),
             open_files=resource.getrlimit(resource.RLIMIT_NOFILE)[1],
-            hops=inbound.trusted_hops,
+            # Counted from inbound, of which this nginx is the first.
+            hops=max(0, inbound.trusted_hops - 1) if self._by_inbound else inbound.trusted_hops,
             forwarded=inbound.forwarded,
         )
         try:
@@ -73,10 +77,14 @@ class OffloadRenderer:
 
     def _target(self, facts: Facts) -> str | None:
         """Where what is no file goes: `host:port`."""
-        to = self._offload.to or ("inbound" if self._settings.inbound is not None else "app")
-        if to == "inbound":
+        if self._by_inbound:
             return facts.listeners.get(INBOUND)
         return None if facts.app_port is None else f"127.0.0.1:{facts.app_port}"
+
+    @property
+    def _by_inbound(self) -> bool:
+        to = self._offload.to or ("inbound" if self._settings.inbound is not None else "app")
+        return to == "inbound"
 
     def _read_build(self) -> NginxBuild:
         if self._build is None:
@@ -100,6 +108,40 @@ class OffloadRenderer:
             except PillionError as error:
                 raise RenderError(f"{error}") from error
         return self._build
+
+
+class Precompressing:
+    """Files are compressed while the settings want it, by the agent that is in charge."""
+
+    def __init__(self, state_dir: str, tasks: RootTasks) -> None:
+        self._places = OffloadPlaces(state_dir)
+        self._tasks = tasks
+        self._offload: Offload | None = None
+        self._running: Precompression | None = None
+        self._told = ""
+
+    def follow(self, settings: Offload | None) -> None:
+        """Begin, end, or begin anew where the settings are others; None: end."""
+        wanted = settings if settings is not None and settings.precompress else None
+        if wanted == self._offload:
+            return
+        self._offload = wanted
+        if self._running is not None:
+            self._running.close()
+            self._running = None
+        if wanted is not None:
+            # Not above: it is needed by few.
+            from pillion.proxies.offload_service import Precompression
+
+            self._running = Precompression(
+                wanted, self._places, self._tasks, brotli=has_brotli(), told=self._tell
+            )
+
+    def _tell(self, report: Report) -> None:
+        """What cannot be done is told once."""
+        if report.trouble and report.trouble != self._told:
+            sys.stderr.write(f"pillion-agent: {report.trouble}\n")
+        self._told = report.trouble
 
 
 class Gate:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from typing import TYPE_CHECKING
 
 from pillion.errors import PillionError
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from pillion.model.component import Status
     from pillion.model.event import Json
     from pillion.model.stats import Stats
+    from pillion.processes.agent_offload import Precompressing
     from pillion.processes.agent_part import Outfit
     from pillion.processes.agent_proxy_files import FileSource
     from pillion.processes.agent_proxy_sources import SecretSource
@@ -39,17 +41,20 @@ class ProxiesPart(Part):
         self._enabled = False
         self._fleet: Fleet | None = None
         self._proxies: Proxies | None = None
+        self._compressing: Precompressing | None = None
         self._secrets: SecretSource | None = None
         self._files: FileSource | None = None
 
     def enable(self) -> None:
         """Begin. The app's start waits for none of it."""
         self._enabled = True
+        self._compress()
         self._begin()
 
     def disable(self) -> None:
         """Let the next agent have them; what they run on is in place whether there is an agent or not."""
         self._enabled = False
+        self._compress()
         if self._fleet is not None:
             self._fleet.end()
         if self._secrets is not None:
@@ -77,6 +82,7 @@ class ProxiesPart(Part):
         self._settings = settings
         if self._proxies is not None:
             self._proxies.settings = settings
+        self._compress()
         if self._fleet is None:
             self._begin()
         elif self._enabled and self._outfit.context.state is not None:
@@ -105,6 +111,17 @@ class ProxiesPart(Part):
             if self._outfit.context.health is not None:
                 self._outfit.context.health.on_change(lambda _status: fleet.look_at_facts())
             self._outfit.tasks.start("proxies: begin", self._meet(fleet), may_end=True)
+
+    def _compress(self) -> None:
+        """Files of the offload are compressed by the agent in charge."""
+        offload = self._settings.offload if self._enabled else None
+        if self._compressing is None and offload is not None and offload.precompress:
+            from pillion.processes.agent_offload import Precompressing
+
+            state = self._outfit.place.state(os.path.join("proxies", offload.as_proxy().name))
+            self._compressing = Precompressing(state, self._outfit.tasks)
+        if self._compressing is not None:
+            self._compressing.follow(offload)
 
     async def _meet(self, fleet: Fleet) -> None:
         """Which of them run has to be known before anything is done to them."""

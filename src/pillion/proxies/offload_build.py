@@ -59,6 +59,11 @@ def read_build(text: str, exists: Callable[[str], bool] = os.path.isfile) -> Ngi
     )
 
 
+def has_brotli() -> bool:
+    """Whether the module is where modules usually are: without it nothing of the sort is worth making."""
+    return bool(_find(BROTLI_STATIC, MODULE_DIRECTORIES, os.path.isfile))
+
+
 def _find(name: str, places: Iterable[str], exists: Callable[[str], bool]) -> str:
     for place in places:
         path = os.path.join(place, name)
