@@ -281,7 +281,8 @@ def _moving(state: State, event: Happening, now: float) -> tuple[State, list[Act
         case Moved() if state.levelled:
             before = state.live
             state = _with(_good(state), live=state.candidate)
-            why = f"{state.changes} changes at run time"
+            changes = "1 change" if state.changes == 1 else f"{state.changes} changes"
+            why = f"{changes} at run time"
             told = _told(state, "proxy-changed", why, now, state.changes)
             told = _with(told, previous=before)
             return _with(state, outcome="changed"), [_record(told, "changed"), told]
