@@ -162,7 +162,14 @@ def _new(state: State, event: Happening, now: float) -> tuple[State, list[Action
     if not isinstance(event, Recovered):
         return state, []
     # Whatever was left, the sources have a say afterwards.
-    state = _with(state, live=event.live, pinned=event.pinned, hurried=True, began_s=now)
+    state = _with(
+        state,
+        live=event.live,
+        pinned=event.pinned,
+        recalling=event.pinned,
+        hurried=True,
+        began_s=now,
+    )
     if event.unfinished:
         state = _with(state, phase="loading", candidate=event.unfinished, telling=True)
         return state, [Load()]
@@ -176,6 +183,7 @@ def _new(state: State, event: Happening, now: float) -> tuple[State, list[Action
 
 
 def _idle(state: State, event: Happening, now: float) -> tuple[State, list[Action]]:
+    state = _with(state, recalling=state.pinned)
     match event:
         case Edited(words):
             told: list[Action] = [Tell("proxy-edited", words, state.live)]
@@ -380,6 +388,7 @@ def _restarted(state: State, now: float) -> tuple[State, list[Action]]:
         state,
         phase="proving",
         candidate=state.live,
+        recalling=state.pinned,
         loaded=state.live,
         telling=False,
         serving=False,

@@ -276,7 +276,7 @@ def _state(manager: Manager) -> ProxyState:
     state = manager.state
     if not manager.in_charge:
         return "passive"
-    if state.phase != "idle":
+    if state.phase != "idle" or manager.busy:
         return "applying"
     if state.serving:
         return "serving"

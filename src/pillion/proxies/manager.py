@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import random
 import sys
+import traceback
 from collections import deque
 from typing import TYPE_CHECKING, TypeVar
 
@@ -82,6 +83,8 @@ class Manager:
         self.counts = Counts()
         self.state = State(rules_of(world.settings))
         self.good_s: float | None = None
+        # Whether something that was decided is still to be carried out.
+        self.busy = False
         self._tasks = tasks
         self._journal = journal
         self._loop = asyncio.get_running_loop()
@@ -232,6 +235,7 @@ class Manager:
 
     async def _take(self, event: Happening) -> None:
         before = self.state
+        self.busy = True
         self.state, actions = step(before, event, self.world.clock())
         if self.state.phase == "rendering" != before.phase:
             self._answered, self._asking = self._answered + self._asking, []
@@ -239,6 +243,7 @@ class Manager:
             await self._carry_out(action)
         if self.state.phase == "idle":
             await self._rest()
+        self.busy = False
 
     async def _carry_out(self, action: Action) -> None:
         match action:
@@ -263,6 +268,9 @@ class Manager:
             event = await self.performer.perform(action)
         except (PillionError, OSError) as error:
             event = Failed(f"{error}", passing=True)
+        except Exception as error:  # noqa: BLE001 # a bug: it is told, and the last good version serves on
+            traceback.print_exc()
+            event = Failed(f"cannot go on: {type(error).__name__}: {error}; this is a bug")
         self._use()
         return event
 

@@ -80,6 +80,11 @@ class Proxy:
         return self.told[-1]
 
 
+def wake_at(at_s: float) -> Wake:
+    """To be woken about then."""
+    return Wake(pytest.approx(at_s))  # type: ignore[arg-type]
+
+
 def serving(version: str = "one", rules: Rules = RULES) -> Proxy:
     """A proxy that was found running with `version`, and whose sources still give that."""
     proxy = Proxy(rules)
@@ -156,9 +161,9 @@ def test_what_a_killed_predecessor_began_and_does_not_serve_is_undone() -> None:
 
 def test_changes_are_gathered_until_none_comes_for_the_least_wait() -> None:
     proxy = serving()
-    assert proxy(Changed()) == [Wake(pytest.approx(proxy.now + 0.2))]
-    assert proxy.after(0.1) == [Wake(pytest.approx(proxy.now + 0.1))]
-    assert proxy(Changed()) == [Wake(pytest.approx(proxy.now + 0.2))]
+    assert proxy(Changed()) == [wake_at(proxy.now + 0.2)]
+    assert proxy.after(0.1) == [wake_at(proxy.now + 0.1)]
+    assert proxy(Changed()) == [wake_at(proxy.now + 0.2)]
     assert proxy.after(0.2) == [Render()]
 
 
@@ -177,7 +182,7 @@ def test_changes_without_end_are_applied_after_the_most_wait() -> None:
 def test_changes_while_something_is_under_way_are_for_the_next_time() -> None:
     proxy = rendering()
     proxy(Candidate("two"), Changed(), Checked(), Changed(), Moved(), Loaded())
-    assert proxy(Proved()) == [Wake(pytest.approx(proxy.now + 0.2))]
+    assert proxy(Proved()) == [wake_at(proxy.now + 0.2)]
     assert proxy.after(0.2) == [Render()]
 
 
@@ -240,7 +245,7 @@ def test_the_last_good_version_returns_when_the_new_one_does_not_get_to_serve(wh
     proxy = rendering()
     proxy(Candidate("two"), *APPLY[:where])
     assert proxy(Failed('limit_req "one" uses the "$a" key')) == [Return("one")]
-    assert proxy(Returned(proved=True))[0] == Wake(pytest.approx(proxy.now + 1.0))
+    assert proxy(Returned(proved=True))[0] == wake_at(proxy.now + 1.0)
     assert (proxy.state.live, proxy.state.serving) == ("one", True)
     assert proxy.last.kind == "proxy-returned"
     assert "uses the" in proxy.last.reason
@@ -343,7 +348,7 @@ def test_by_hand_the_guard_is_overruled() -> None:
 
 def test_a_reload_waits_for_old_workers_and_what_is_newer_goes_with_it() -> None:
     proxy = rendering()
-    assert proxy(Candidate("two", crowded=True)) == [Wake(pytest.approx(proxy.now + 0.5))]
+    assert proxy(Candidate("two", crowded=True)) == [wake_at(proxy.now + 0.5)]
     assert proxy.state.outcome == "waiting"
     assert proxy.after(0.5) == [Render()]
     proxy(Candidate("three", crowded=True))
@@ -382,6 +387,32 @@ def test_a_pinned_version_that_died_is_started_again_as_it_was() -> None:
     assert proxy(Failed("nobody answers")) == [Recall("zero")]
     assert proxy(Candidate("zero")) == [Load()]
     proxy(Loaded(), Proved())
+    assert proxy.state.pinned == "zero"
+
+
+@pytest.mark.parametrize(
+    ("happens", "answer"),
+    [
+        (Restarted(), Proved()),
+        (Edited("e"), Returned(proved=True)),
+        (Drifted("d"), Levelled(1)),
+    ],
+    ids=["restarted", "edited", "drifted"],
+)
+def test_what_happens_to_a_pinned_version_leaves_it_pinned(
+    happens: Happening, answer: Happening
+) -> None:
+    proxy = serving(rules=Rules(levels=True, corrects=True))
+    proxy(Recalled("zero"), Candidate("zero"), Levelled(1), Checked(), Moved())
+    assert proxy.state.pinned == "zero"
+    assert proxy(happens, answer) == [Wake(None)]
+    assert (proxy.state.pinned, proxy.state.serving) == ("zero", True)
+
+
+def test_the_next_agent_keeps_the_pin() -> None:
+    proxy = Proxy()
+    assert proxy(Recovered(live="zero", running=True, pinned="zero"), Proved()) == [Recall("zero")]
+    assert proxy(Candidate("zero")) == [Wake(None)]
     assert proxy.state.pinned == "zero"
 
 
