@@ -79,52 +79,10 @@ name = "front"
 [[proxies]]
 name = "{running.NAME}"
 kind = "{kind}"
-template = "edge.{kind}.j2"
+template = "pillion:load-balancer"
 wait = {{ min = "{storm.min_s}s", max = "{storm.max_s}s" }}
-values = {{ port = {port} }}
+values = {{ service = "{_SERVICE}", listen = "127.0.0.1:{port}" }}
 """
-
-
-_TEMPLATES = {
-    "edge.nginx.j2": """\
-worker_processes 1;
-{{ bounds() }}
-events { worker_connections 1024; }
-http {
-    access_log off;
-    {% for name in ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"] %}
-    {{ name }}_temp_path {{ (state_dir ~ "/" ~ name) | quote }};
-    {% endfor %}
-    {{ proof() }}
-    {{ upstream("orders", service="orders") }}
-    server {
-        listen 127.0.0.1:{{ values.port }};
-        location / {
-            proxy_pass http://orders;
-            proxy_http_version 1.1;
-            proxy_set_header Connection "";
-        }
-    }
-}
-""",
-    "edge.haproxy.j2": """\
-global
-    nbthread 1
-    {{ admin() }}
-defaults
-    mode http
-    timeout connect 2s
-    timeout client 30s
-    timeout server 30s
-{{ proof() }}
-frontend near
-    bind 127.0.0.1:{{ values.port }}
-    default_backend orders
-backend orders
-    balance roundrobin
-    {{ server_lines("orders") }}
-""",
-}
 
 
 def _blow(source: Source, storm: Storm) -> list[float]:
@@ -172,7 +130,7 @@ def _through(host: Host, kind: str, storm: Storm) -> None:
         neighbour = host.run(*running.SLEEPER, name="neighbour")
         neighbour.wait_state("agent")
         source = Source(neighbour, serving)
-        instance = running.start(host, _settings(kind, port, storm), _TEMPLATES)
+        instance = running.start(host, _settings(kind, port, storm))
         _wait_for_members(port, source)
         worker = running.workers(instance)
         applied = running.count(instance, "proxy-applied")
