@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import random
+import signal
 import time
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -123,6 +125,23 @@ def _check_seen(seen: Seen, storm: Storm) -> None:
     assert len(seen.bodies) == _MEMBERS, "not everybody was ever served"
 
 
+def _check_told(instance: Instance, source: Source, kind: str, first: str) -> None:
+    """What the API says of it is what is served."""
+    told = ask(instance, "GET", f"/v1/proxies/{running.NAME}")[1]
+    assert told["state"] == "serving"
+    assert told["members"] == {_SERVICE: len(source.present)}
+    # A HAProxy has read nothing since its start.
+    assert (told["loaded"] == first) == (kind == "haproxy")
+
+
+def _check_file(instance: Instance, port: int, source: Source) -> None:
+    """What was changed in the running process stands in the file, too: one that is killed comes back with it."""
+    pid = int(instance.component(running.NAME)["pid"])
+    os.kill(pid, signal.SIGKILL)
+    wait_for("another one runs", lambda: instance.component(running.NAME)["pid"] not in (pid, None))
+    _wait_for_members(port, source)
+
+
 def _through(host: Host, kind: str, storm: Storm) -> None:
     port = free_port()
     with members(_MEMBERS) as serving:
@@ -134,6 +153,7 @@ def _through(host: Host, kind: str, storm: Storm) -> None:
         _wait_for_members(port, source)
         worker = running.workers(instance)
         applied = running.count(instance, "proxy-applied")
+        first = ask(instance, "GET", f"/v1/proxies/{running.NAME}")[1]["loaded"]
         with steady_load(port) as load:
             made = _blow(source, storm)
             _wait_for_members(port, source)
@@ -150,6 +170,8 @@ def _through(host: Host, kind: str, storm: Storm) -> None:
             assert seen.repeated <= seen.requests * _REPEATED
             assert 2 <= reloads <= _most_windows(made, storm)
             assert kinds == {"proxy-applied"}
+        _check_told(instance, source, kind, first)
+        _check_file(instance, port, source)
 
 
 @pytest.mark.parametrize("kind", running.KINDS)
