@@ -195,7 +195,8 @@ def html(value: object) -> str:
 def identifier(value: object) -> Text:
     """A name that a configuration gives itself (upstream, backend, zone): letters, digits, `_`, `.` and `-`, at most 63."""
     text = text_of(value, "a name")
-    if not _IDENTIFIER.match(text):
+    # These three have a meaning wherever HAProxy takes a name of a condition.
+    if not _IDENTIFIER.match(text) or text in {"if", "or", "unless"}:
         raise UnwritableError(f"{shown(value)} cannot be a name; it is letters, digits, _ . -")
     return Text(text)
 
@@ -212,6 +213,8 @@ def url_path(value: object) -> Text:
 
 def escaped_bytes(text: str, escape: str) -> str:
     """`text` as a regular expression for itself, what is no letter or digit as `escape` and two hex digits, in UTF-8."""
+    if not text:
+        raise UnwritableError("it is empty, and a regular expression of nothing matches everything")
     return "".join(
         chr(one) if chr(one).isascii() and chr(one).isalnum() else f"{escape}{one:02x}"
         for one in text.encode()

@@ -40,7 +40,7 @@ def format_text(value: object) -> Text:
 
 
 def regex(value: object) -> Text:
-    """A regular expression that matches this text and no other, to be put into a larger one that stands without quotes or between double ones."""
+    """A regular expression that matches this text and no other, to be put into a larger one that stands without quotes."""
     text = escaped_bytes(text_of(value), "\\\\x")
     if len(text) > _LONGEST:
         raise UnwritableError(f"{shown(value)} is too long for a regular expression")

@@ -318,7 +318,8 @@ def test_server_lines_keep_names_and_share_weights(tmp_path: Path) -> None:
     services = {"s": members}
 
     def lines(call: str) -> list[str]:
-        return text_of("haproxy", tmp_path, "{{ " + call + " }}", services=services).splitlines()
+        text: str = text_of("haproxy", tmp_path, "{{ " + call + " }}", services=services)
+        return text.splitlines()
 
     assert lines("server_lines('s')") == [
         "server a 127.0.0.1:1 weight 2 check",
