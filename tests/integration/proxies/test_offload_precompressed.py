@@ -70,7 +70,7 @@ def test_compressed_when_they_come_and_never_stale(monkeypatch: pytest.MonkeyPat
         check(front, "/style.css", TEXT, beforehand=False)
 
         async def run() -> None:
-            tasks = RootTasks(lambda end: reports.append(end))  # type: ignore[arg-type,return-value]
+            tasks = RootTasks(lambda end: reports.append(end))  # type: ignore[arg-type]
             made = Precompression(
                 Offload(root=front.root, precompress=True),
                 front.facts.places,
