@@ -104,7 +104,7 @@ class Offload(Record):
     )
     spa: bool = setting(
         Flag(),
-        "Whether a navigation to a path for which neither a file nor the app has anything gets the entry page.",
+        "Whether a navigation to a path without a file gets the entry page instead of going to the app.",
         default=False,
         also=("single_page", "single_page_app", "history_fallback", "fallback"),
     )
