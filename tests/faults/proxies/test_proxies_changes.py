@@ -122,7 +122,7 @@ def _wait_for_members(port: int, source: Source) -> None:
 def _check_seen(seen: Seen, storm: Storm) -> None:
     assert seen.failed == {}
     assert seen.requests > storm.changes * 5
-    assert len(seen.bodies) == _MEMBERS, "not everybody was ever served"
+    assert len(seen.bodies) > _PRESENT, "nobody has ever come"
 
 
 def _check_told(instance: Instance, source: Source, kind: str, first: str) -> None:
