@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from time import thread_time
 from typing import TYPE_CHECKING
 
@@ -24,11 +25,12 @@ from pillion.base.tasks import RootTasks
 from pillion.settings.ambassador import Ambassador
 from pillion.settings.routes import Match, RouteSpec, Target
 from pillion.settings.shapes import Table
-from pillion.settings.upstreams import Upstream
+from pillion.settings.upstreams import ClientTls, Upstream
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from pillion.ambassador.live import LiveUpstream
     from pillion.ambassador.snapshot import RawSnapshot
     from pillion.ambassador.wire import Report
 
@@ -286,3 +288,36 @@ def test_a_report_says_why_a_circuit_is_open() -> None:
         assert {one.reason for one in reported(runtime).upstreams[0].endpoints} == {""}
 
     in_loop(work)
+
+
+def test_a_tcp_upstream_is_offered_what_the_settings_say() -> None:
+    def work(runtime: Runtime) -> None:
+        tls = ClientTls(verify=False, alpn=("h2",))
+        upstreams = {
+            "grpc": Upstream(urls=("tcp://10.0.0.1:443",), protocol="tcp", tls=tls),
+            "db": Upstream(
+                urls=("tcp://10.0.0.2:5432",), protocol="tcp", tls=ClientTls(verify=False)
+            ),
+            "web": Upstream(urls=("https://10.0.0.3",), tls=ClientTls(verify=False)),
+        }
+        said = Snapshot(
+            revision=1,
+            ambassador=_TABLE.encode(Ambassador(upstreams=upstreams)),  # type: ignore[arg-type]
+        )
+        assert put(runtime, decode_raw(encode(said))) is None
+        found = {name: offered(one) for name, one in runtime.upstreams.live.items()}
+        assert found == {"grpc": b"\x02h2", "db": b"", "web": b"\x08http/1.1"}
+
+    in_loop(work)
+
+
+def offered(upstream: LiveUpstream) -> bytes:
+    """What a connection to it offers by ALPN (RFC 7301 section 3.1), as it stands in its ClientHello."""
+    assert upstream.tls is not None
+    out = ssl.MemoryBIO()
+    context = upstream.tls.context
+    hello = context.wrap_bio(ssl.MemoryBIO(), out, server_hostname="a")
+    with pytest.raises(ssl.SSLWantReadError):
+        hello.do_handshake()
+    data = out.read()
+    return next((name for name in (b"\x02h2", b"\x08http/1.1") if name in data), b"")

@@ -67,6 +67,13 @@ def told(text: str) -> list[tuple[str, str]]:
             "3: ambassador.upstreams.x.protocol: cannot speak HTTP to a tcp URL; write http:// or https://",
         ),
         (
+            X + "urls = 'https://a'\ntls = { alpn = 'h2' }\n",
+            (
+                "3: ambassador.upstreams.x.tls.alpn: cannot offer this: HTTP is always offered as http/1.1; "
+                'use protocol = "tcp" to pass HTTP/2'
+            ),
+        ),
+        (
             X + "urls = 'http://a'\ntls = {}\n",
             "3: ambassador.upstreams.x.tls: cannot use TLS with these URLs; write https://",
         ),
