@@ -11,7 +11,7 @@ ProxyKind: TypeAlias = Literal["nginx", "haproxy"]
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
-    """`directory` is where the files are served from (`conf/`), not where they are written first. `service` and `instance` name the app
+    """`directory` is where the files are served from (`conf/`), not where they are written first. `state_dir` is the proxy's own, `runtime_dir` the instance's. `service` and `instance` name the app
     and this instance of it; `app_port` is None for an app that has none.
 
     `proof_path` and `admin_path` are paths of Unix sockets; `proves` when the proxy has to tell its version. `listeners` are addresses that

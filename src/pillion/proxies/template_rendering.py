@@ -141,7 +141,6 @@ class Rendering:
                 "name": facts.name,
                 "kind": facts.kind,
                 "as_root": facts.as_root,
-                "directory": f"{facts.state_dir}/proxies/{facts.name}",
             },
             "listeners": dict(facts.listeners),
             "directory": facts.directory,
