@@ -7,7 +7,15 @@ import sys
 
 from pillion.cli.completion_bash import bash_script
 from pillion.cli.completion_fish import fish_script
-from pillion.cli.completion_shape import COMPONENTS, INSTANCES, LIMITS, LISTED, SETTINGS, shape_of
+from pillion.cli.completion_shape import (
+    COMPONENTS,
+    INSTANCES,
+    LIMITS,
+    LISTED,
+    PROXIES,
+    SETTINGS,
+    shape_of,
+)
 from pillion.cli.completion_zsh import zsh_script
 from pillion.errors import UsageError
 
@@ -46,7 +54,9 @@ def _candidates(kind: str) -> list[str]:
 
         return places.instances()
     if kind == COMPONENTS:
-        return [*_COMPONENTS, *_proxies()]
+        return [*_COMPONENTS, *_proxies(also_of_others=False)]
+    if kind == PROXIES:
+        return _proxies(also_of_others=True)
     if kind == SETTINGS:
         from pillion.settings.reading import setting_names
 
@@ -57,8 +67,8 @@ def _candidates(kind: str) -> list[str]:
     return [f"{member.name}=" for member in Limits.members]
 
 
-def _proxies() -> list[str]:
-    """The managed proxies of all instances that their keepers run, by the settings that each has in force."""
+def _proxies(*, also_of_others: bool) -> list[str]:
+    """The managed proxies of all instances that their keepers run, and others' where they are wanted, by the settings that each has in force."""
     import json  # only for this
 
     from pillion.keeper import places
@@ -71,7 +81,11 @@ def _proxies() -> list[str]:
                 settings = json.load(file)
         except (OSError, ValueError):
             continue  # another user's, or one that is just going
-        found.update(one["name"] for one in settings.get("proxies", ()) if one["run"] == "keeper")
+        found.update(
+            one["name"]
+            for one in settings.get("proxies", ())
+            if also_of_others or one["run"] == "keeper"
+        )
         if settings.get("offload"):
             found.add(OFFLOAD)
     return sorted(found)

@@ -19,7 +19,7 @@ _pillion_reply() {
         file) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -- "$3") ;;
         directory) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -d -- "$3") ;;
         program) mapfile -t COMPREPLY < <(compgen -c -- "$3" | sort -u) ;;
-        instances|components|settings|limits)
+        instances|components|settings|limits|proxies)
             [[ $1 == settings || $1 == limits ]] && compopt -o nospace 2>/dev/null
             mapfile -t COMPREPLY < <(compgen -W "$("${COMP_WORDS[0]}" completion --list "$1" 2>/dev/null)" -- "$3") ;;
         words) mapfile -t COMPREPLY < <(compgen -W "$2" -- "$3") ;;

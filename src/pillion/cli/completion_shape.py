@@ -15,8 +15,9 @@ INSTANCES = "instances"
 COMPONENTS = "components"
 SETTINGS = "settings"
 LIMITS = "limits"
+PROXIES = "proxies"
 
-LISTED = (INSTANCES, COMPONENTS, SETTINGS, LIMITS)
+LISTED = (INSTANCES, COMPONENTS, SETTINGS, LIMITS, PROXIES)
 """What only a running pillion knows: scripts ask `pillion completion --list`."""
 
 
@@ -35,6 +36,7 @@ _BY_METAVAR = {
     "a.b=v": Values(SETTINGS),
     "KEY=VALUE": Values(LIMITS),
     "-- COMMAND": Values(PROGRAM),
+    "PROXY": Values(PROXIES),
     "LEVEL": Values(words=("trace", "debug", "info", "warn", "error", "fatal")),
     "NAMES": Values(words=("stdout", "stderr", "api", "sidecar", "events", "requests", "spans")),
     "SIGNAL": Values(words=SIGNALS),

@@ -86,6 +86,10 @@ class Fleet:
 
     def status(self, status: Status) -> None:
         """Follow the keeper: a process that was started anew is proved, and what templates know of the app may be another."""
+        if status.stopping:
+            # The proxies end by themselves now, after the app: nothing is to be started or loaded any more.
+            self.end()
+            return
         for name, manager in self._managers.items():
             component = status.component(name)
             pid = None if component is None else component.pid
@@ -200,6 +204,9 @@ class Fleet:
             stats[f"proxy_{field}_total"] = {"proxy": counted}
         stats["proxy_serving"] = {
             "proxy": {name: float(one.state.serving) for name, one in managers}
+        }
+        stats["proxy_unrecorded_total"] = {
+            "proxy": {name: float(one.performer.failures) for name, one in managers}
         }
         stats["proxy_old_workers"] = {
             "proxy": {name: float(one.performer.old_workers) for name, one in managers}

@@ -20,6 +20,7 @@ from pillion.proxies.moving import applied, finish, move, recover, take_back
 from pillion.proxies.outline import Outlines, outline_of, rendered_of
 from pillion.proxies.rendered import Rendered, RenderedFile, explain
 from pillion.proxies.site import FilesError
+from pillion.proxies.sources import SourceError
 from pillion.proxies.steps import (
     Candidate,
     Check,
@@ -116,14 +117,17 @@ class Performer:
         outline = await _whole(self._outlines.find, standing.live)
         if outline is not None:
             texts = await _whole(current, site, outline.files)
-            self.live = rendered_of(outline, texts, frozenset())
             self.used = frozenset(outline.used)
+            await self._read_secrets()
+            self.live = rendered_of(outline, texts, frozenset(self._secrets.values()))
             self._pinned = outline.pinned
         if standing.unfinished:
             unfinished = await _whole(self._outlines.find, standing.unfinished)
             if unfinished is not None:
                 texts = await _whole(current, site, unfinished.files)
-                self.candidate = rendered_of(unfinished, texts, frozenset())
+                self.used = frozenset(unfinished.used)
+                await self._read_secrets()
+                self.candidate = rendered_of(unfinished, texts, frozenset(self._secrets.values()))
         status = await self.world.driver.status()
         return Recovered(
             standing.live,
@@ -131,6 +135,16 @@ class Performer:
             status.running,
             self._pinned,
         )
+
+    async def _read_secrets(self) -> None:
+        """The values that no message may show: what the proxy says of files that a predecessor wrote can quote them."""
+        for one in self.used:
+            if one.kind != "secret":
+                continue
+            with contextlib.suppress(SourceError):
+                value = (await self.world.sources.fetch([one]))[one]
+                if isinstance(value, str):
+                    self._secrets[one.name] = value
 
     async def perform(self, action: Action) -> Happening:
         """Do what takes time, and return what came of it."""
