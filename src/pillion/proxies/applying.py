@@ -44,7 +44,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from pillion.proxies.backoff import delay_s
+from pillion.proxies.endings import again_s, go_back, good, not_serving, record_of, refused, tell_of
 from pillion.proxies.gathering import NOTHING
 from pillion.proxies.steps import (
     Asked,
@@ -67,13 +67,11 @@ from pillion.proxies.steps import (
     Proved,
     Recall,
     Recalled,
-    Record,
     Recovered,
     Render,
     Reset,
     Restarted,
     Restore,
-    Return,
     Returned,
     State,
     Tell,
@@ -87,8 +85,6 @@ if TYPE_CHECKING:
 
 # Old workers are asked after again so soon, while a reload waits for them: nobody tells when one has ended.
 _CROWDED_S = 0.5
-# A load or a proof that failed for a reason that we do not know is tried so often before we wait for a change.
-_TRIES = 3
 
 _with = msgspec.structs.replace
 
@@ -200,7 +196,7 @@ def _idle(state: State, event: Happening, now: float) -> tuple[State, list[Actio
 
 def _rendering(state: State, event: Happening, now: float) -> tuple[State, list[Action]]:
     if isinstance(event, Failed):
-        return _refused(state, event, now)
+        return refused(state, event, now)
     if not isinstance(event, Candidate):
         return state, []
     state = _with(state, candidate=event.version, crowded=event.crowded)
@@ -260,7 +256,7 @@ def _levelling(state: State, event: Happening, now: float) -> tuple[State, list[
         case Levelled(changes) if mending:
             state = _with(state, phase="idle", outcome="changed", reason="")
             return state, [
-                _told(state, "proxy-changed", "the process agrees with its file", now, changes)
+                tell_of(state, "proxy-changed", "the process agrees with its file", now, changes)
             ]
         case Levelled(changes):
             return _with(state, phase="checking", levelled=True, changes=changes), [Check()]
@@ -279,7 +275,7 @@ def _checking(state: State, event: Happening, now: float) -> tuple[State, list[A
         case Failed(words) if state.levelled:
             return _with(state, phase="returning", reason=words), [Unlevel()]
         case Failed():
-            return _refused(state, event, now)
+            return refused(state, event, now)
         case _:
             return state, []
 
@@ -288,16 +284,16 @@ def _moving(state: State, event: Happening, now: float) -> tuple[State, list[Act
     match event:
         case Moved() if state.levelled:
             before = state.live
-            state = _with(_good(state), live=state.candidate)
+            state = _with(good(state), live=state.candidate)
             changes = "1 change" if state.changes == 1 else f"{state.changes} changes"
             why = f"{changes} at run time"
-            told = _told(state, "proxy-changed", why, now, state.changes)
+            told = tell_of(state, "proxy-changed", why, now, state.changes)
             told = _with(told, previous=before)
-            return _with(state, outcome="changed"), [_record(told, "changed"), told]
+            return _with(state, outcome="changed"), [record_of(told, "changed"), told]
         case Moved():
             return _with(state, phase="loading"), [Load()]
         case Failed(words, passing):
-            return _go_back(state, words, now, passing=passing)
+            return go_back(state, words, now, passing=passing)
         case _:
             return state, []
 
@@ -308,7 +304,7 @@ def _loading(state: State, event: Happening, now: float) -> tuple[State, list[Ac
             state = _with(state, phase="proving", loaded=state.candidate)
             return state, [Prove(state.candidate)]
         case Failed(words, passing):
-            return _go_back(state, words, now, passing=passing)
+            return go_back(state, words, now, passing=passing)
         case _:
             return state, []
 
@@ -318,14 +314,14 @@ def _proving(state: State, event: Happening, now: float) -> tuple[State, list[Ac
         case Proved():
             before = state.live
             quiet = not state.telling
-            state = _with(_good(state), live=state.candidate, outcome="applied")
+            state = _with(good(state), live=state.candidate, outcome="applied")
             if quiet:
                 return state, []
             why = "serves again" if before == state.candidate else "serves"
-            told = _with(_told(state, "proxy-applied", why, now, state.changes), previous=before)
-            return state, [_record(told, "applied"), told]
+            told = _with(tell_of(state, "proxy-applied", why, now, state.changes), previous=before)
+            return state, [record_of(told, "applied"), told]
         case Failed(words, passing):
-            return _go_back(state, words, now, passing=passing)
+            return go_back(state, words, now, passing=passing)
         case _:
             return state, []
 
@@ -337,10 +333,10 @@ def _returning(state: State, event: Happening, now: float) -> tuple[State, list[
         return state, []
     if state.candidate == state.live:  # a foreign edit was put right
         if event.proved:
-            return _with(_good(state), outcome="applied"), [
-                _told(state, "proxy-applied", "its files are as they were", now, 0)
+            return _with(good(state), outcome="applied"), [
+                tell_of(state, "proxy-applied", "its files are as they were", now, 0)
             ]
-        return _not_serving(state, event.words, now)
+        return not_serving(state, event.words, now)
     told: list[Action] = []
     outcome: Outcome = "returned"
     if event.proved:
@@ -348,11 +344,11 @@ def _returning(state: State, event: Happening, now: float) -> tuple[State, list[
     else:
         why = f"{state.reason}; the version before it does not serve either: {event.words}"
         outcome = "failed"
-        state = _with(state, again_s=_again_s(state, now))
+        state = _with(state, again_s=again_s(state, now))
     if state.refused != state.candidate or state.tries <= 1:
         kind = "proxy-returned" if state.live else "proxy-refused"
-        tell = _with(_told(state, kind, why, now, 0), previous=state.live)
-        told = [_record(tell, outcome), tell]
+        tell = _with(tell_of(state, kind, why, now, 0), previous=state.live)
+        told = [record_of(tell, outcome), tell]
     state = _with(
         state,
         phase="idle",
@@ -395,85 +391,3 @@ def _restarted(state: State, now: float) -> tuple[State, list[Action]]:
         began_s=now,
     )
     return state, [Prove(state.live)]
-
-
-# How an attempt ends.
-
-
-def _good(state: State) -> State:
-    return _with(
-        state,
-        phase="idle",
-        serving=True,
-        pinned=state.recalling,
-        recalling="",
-        failures=0,
-        tries=0,
-        again_s=None,
-        refused="",
-        reason="",
-    )
-
-
-def _refused(state: State, failed: Failed, now: float) -> tuple[State, list[Action]]:
-    """Nothing has been touched yet: the last good version serves on."""
-    same = failed.words == state.reason
-    state = _with(state, failures=state.failures + 1)
-    again_s = _again_s(state, now) if failed.passing and not state.recalling else None
-    told: list[Action] = []
-    if not same:
-        tell = _with(_told(state, "proxy-refused", failed.words, now, 0), previous=state.live)
-        told = [_record(tell, "refused"), tell] if state.candidate else [tell]
-    state = _with(
-        state,
-        phase="idle",
-        outcome="refused",
-        reason=failed.words,
-        refused=state.candidate,
-        again_s=again_s,
-    )
-    return state, told
-
-
-def _go_back(state: State, words: str, now: float, *, passing: bool) -> tuple[State, list[Action]]:
-    """Files were moved, or may have been: the last good ones are put back and proved."""
-    if state.candidate == state.live:
-        return _not_serving(state, words, now)
-    tries = state.tries + 1 if state.candidate == state.refused else 1
-    state = _with(state, failures=state.failures + 1, tries=tries, reason=words, phase="returning")
-    again = not state.recalling and (passing or tries < _TRIES)
-    state = _with(state, again_s=_again_s(state, now) if again else None)
-    return state, [Unlevel() if state.levelled else Return(state.live)]
-
-
-def _not_serving(state: State, words: str, now: float) -> tuple[State, list[Action]]:
-    """The version in place does not serve, and there is none to return to: try until it does."""
-    quiet = not state.telling
-    told: list[Action] = []
-    if words != state.reason and not quiet:
-        told = [_told(state, "proxy-refused", words, now, 0)]
-    state = _with(state, failures=state.failures + 1)
-    state = _with(
-        state,
-        phase="idle",
-        outcome="failed",
-        serving=False,
-        reason=state.reason if quiet else words,
-        # One that nobody has told to load yet is told at once.
-        again_s=now if quiet else _again_s(state, now),
-    )
-    return state, told
-
-
-def _again_s(state: State, now: float) -> float:
-    rules = state.rules
-    return now + rules.spread * delay_s(state.failures, rules.retry_initial_s, rules.retry_max_s)
-
-
-def _told(state: State, kind: str, why: str, now: float, changes: int) -> Tell:
-    took_s = max(0.0, now - state.began_s)
-    return Tell(kind, why, state.candidate, took_s=took_s, changes=changes)
-
-
-def _record(tell: Tell, outcome: Outcome) -> Record:
-    return Record(tell.version, outcome, tell.reason, tell.previous, tell.took_s, tell.changes)
