@@ -85,7 +85,7 @@ class ProxiesPart(Part):
         self._compress()
         if self._fleet is None:
             self._begin()
-        elif self._enabled and self._outfit.context.state is not None:
+        elif self._enabled:
             self._fleet.settings(self._wanted())
 
     def stats(self) -> Stats:
@@ -107,6 +107,7 @@ class ProxiesPart(Part):
             self._proxies = proxies = Proxies(self._outfit, self._sources())
             proxies.settings = self._settings
             self._fleet = fleet = Fleet(self._outfit.tasks, self._enter, proxies.world)
+            fleet.settings(self._wanted())
             self._outfit.context.proxies = fleet
             if self._outfit.context.health is not None:
                 self._outfit.context.health.on_change(lambda _status: fleet.look_at_facts())
@@ -132,7 +133,7 @@ class ProxiesPart(Part):
                 await asyncio.sleep(_ASK_AGAIN_S)
         if self._enabled and self._proxies is not None:
             self._proxies.follow_app()
-            fleet.settings(self._wanted())
+            fleet.begin()
 
     def _wanted(self) -> list[tuple[ManagedProxy, object]]:
         wanted: list[tuple[ManagedProxy, object]] = [(one, None) for one in self._settings.proxies]

@@ -56,9 +56,16 @@ class Fleet:
         self._leaving: set[asyncio.Task[None]] = set()
         self._made_of: dict[str, tuple[ManagedProxy, object]] = {}
         self._pids: dict[str, int] = {}
+        self._begun = False
         self._ended = False
 
     # Its life.
+
+    def begin(self) -> None:
+        """Which of them run is known: from now on they are managed, and not only listed."""
+        self._begun = True
+        for manager in self._managers.values():
+            manager.start()
 
     def settings(self, wanted: Iterable[tuple[ManagedProxy, object]]) -> None:
         """Manage these from now on: new ones are begun, changed ones are applied anew, the others are let go.
@@ -78,7 +85,8 @@ class Fleet:
                 self._managers[name] = manager = Manager(
                     self._make_world(settings), self._tasks, self._journal_of(name)
                 )
-                manager.start()
+                if self._begun:
+                    manager.start()
             elif self._made_of.get(name) != made_of[name]:
                 manager.reset(self._make_world(settings))
         self._made_of = made_of

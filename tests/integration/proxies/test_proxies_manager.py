@@ -181,6 +181,7 @@ class Bench:
 
     async def __aenter__(self) -> Self:
         self.fleet.settings([(self.settings, None)])
+        self.fleet.begin()
         return self
 
     async def __aexit__(self, *_: object) -> None:
