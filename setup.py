@@ -40,6 +40,7 @@ COMPILED: list[str] = [
     "src/pillion/http/codec/events.py",
     "src/pillion/http/codec/framing.py",
     "src/pillion/http/codec/head.py",
+    "src/pillion/http/codec/names.py",
     "src/pillion/http/codec/reader.py",
     "src/pillion/http/codec/requests.py",
     "src/pillion/http/codec/responses.py",

@@ -14,6 +14,7 @@ from .pool cimport Pool
 from .trace cimport Trace
 from .ways cimport Way
 
+cdef int CONTENT_LENGTH
 cdef int QUEUED, DELAYED, CONNECTING, SENT, ANSWERING, TUNNEL, DONE
 cdef int _WHOLE_BYTES, _MOST_INFORMATIONAL, _LEAST_RETRIED
 cdef double _NEVER, _FRESH_S

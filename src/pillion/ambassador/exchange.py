@@ -17,6 +17,7 @@ from zlib import crc32
 
 from pillion.http.codec.encode import encode_fields
 from pillion.http.codec.events import CHUNKED, CodecError
+from pillion.http.codec.names import CONTENT_LENGTH
 from pillion.http.methods import IDEMPOTENT
 from pillion.settings.policies import Retry, Timeouts
 
@@ -327,7 +328,7 @@ class Exchange:
             parts.append(b"content-length: %d\r\n\r\n" % length)
         elif length == CHUNKED:
             parts.append(b"transfer-encoding: chunked\r\n\r\n")
-        elif head.method in _WITH_BODY or head.headers.get(b"content-length") is not None:
+        elif head.method in _WITH_BODY or head.headers.known(CONTENT_LENGTH) is not None:
             parts.append(b"content-length: 0\r\n\r\n")
         else:
             parts.append(b"\r\n")
@@ -523,7 +524,7 @@ class Exchange:
             not request.keep_alive or not self.complete or self.hub.closing_answers or client.eof
         )
         length = head.length
-        stated = head.headers.get(b"content-length")
+        stated = head.headers.known(CONTENT_LENGTH)
         headless = request.method == "HEAD" or status == 304
         if status == 204:
             pass

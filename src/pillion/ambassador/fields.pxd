@@ -3,34 +3,39 @@
 cimport cython
 
 from pillion.http.codec.events cimport Headers, RequestHead, ResponseHead
+from pillion.http.codec.names cimport Field
 
 from .field_rules cimport FieldRules
 
 cdef int _ENDS_HERE, _TE, _UPGRADE, _TRAILER, _REWRITTEN, _CLAIM, _TRACE, _MAX_FORWARDS
-cdef dict _HOP_BY_HOP, _REQUEST, _REQUEST_LINES, _ANSWER_LINES
+cdef int _GOES_ON, CONNECTION, TE
+cdef bytes _request_table, _answer_table
+
+ctypedef const unsigned char* octet_p
+
 cdef frozenset _FRAMING, _MEANT_FOR_ALL, _NAMES_NOTHING, _NO_TRAILERS, _NOT_OURS
 
 @cython.locals(parts=list)
 cpdef bytes request_block(RequestHead head, bytes host, bytes peer, bytes scheme, int hops, int forwarded,
                           int underscores, bytes extra=*, FieldRules rules=*)
 
-@cython.locals(headers=Headers, gone=frozenset, connection=bytes, options=bytes, name=bytes, value=bytes, traced=bint,
+@cython.locals(headers=Headers, gone=frozenset, connection=bytes, options=bytes, fields=list, values=list, at=Py_ssize_t, traced=bint, name=bytes, value=bytes,
                protocol=bytes, asked=bytes)
 cpdef object write_request(list parts, RequestHead head, bytes host, bytes peer, bytes scheme, int hops, int forwarded,
                            int underscores, bytes extra, FieldRules rules)
 
-@cython.locals(kind=int, line=bytes)
-cdef object _pass_request(list parts, bytes name, bytes value, RequestHead head, frozenset gone, int hops, int forwarded,
+@cython.locals(kind=int, table=octet_p)
+cdef object _pass_request(list parts, Field field, bytes value, RequestHead head, frozenset gone, int hops, int forwarded,
                           int underscores, bint traced)
 
 @cython.locals(parts=list)
 cpdef bytes response_block(ResponseHead head, FieldRules rules=*)
 
-@cython.locals(headers=Headers, gone=frozenset, connection=bytes, name=bytes, value=bytes)
+@cython.locals(headers=Headers, gone=frozenset, connection=bytes, fields=list, values=list, at=Py_ssize_t)
 cpdef object write_answer(list parts, ResponseHead head, FieldRules rules)
 
-@cython.locals(kind=int, line=bytes)
-cdef object _pass_answer(list parts, bytes name, bytes value, ResponseHead head, frozenset gone)
+@cython.locals(kind=int, table=octet_p)
+cdef object _pass_answer(list parts, Field field, bytes value, ResponseHead head, frozenset gone)
 
 cpdef list trailer_fields(Headers trailers)
 

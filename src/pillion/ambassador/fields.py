@@ -12,7 +12,7 @@ from typing import Final
 from pillion.ambassador.field_rules import FieldRules
 from pillion.ambassador.forwarded import X_FORWARDED, forwarded_fields
 from pillion.http.codec.events import CHUNKED, CodecError, Headers, RequestHead, ResponseHead
-from pillion.http.codec.grammar import KNOWN
+from pillion.http.codec.names import CONNECTION, TE, USUAL, Field, field_of
 
 # What becomes of a name with an underscore: `Content_Length` and `Content-Length` are one variable
 # to a program that gets its fields as CGI has them.
@@ -29,6 +29,7 @@ _REWRITTEN = 4  # we write it ourselves, when we write any of its family
 _CLAIM = 5  # says the same as those, in another field: not believed when nobody in front is
 _TRACE = 6
 _MAX_FORWARDS = 7
+_GOES_ON = 8
 
 _HOP_BY_HOP: dict[bytes, int] = {
     b"connection": _ENDS_HERE,
@@ -70,13 +71,19 @@ _REQUEST: dict[bytes, int] = _HOP_BY_HOP | {
     b"max-forwards": _MAX_FORWARDS,
 }
 
-# The usual fields that simply go on, as they are written behind the line before.
-_REQUEST_LINES: dict[bytes, bytes] = {
-    name: b"\r\n%b: " % name for name in KNOWN.values() if name not in _REQUEST
-}
-_ANSWER_LINES: dict[bytes, bytes] = {
-    name: b"\r\n%b: " % name for name in KNOWN.values() if name not in _HOP_BY_HOP
-}
+
+def _kinds(treated: dict[bytes, int]) -> bytes:
+    """What becomes of a field, by its number; all that is treated has one."""
+    kinds = bytearray([_GOES_ON]) * USUAL
+    for name, kind in treated.items():
+        number = field_of(name).number
+        assert number, name
+        kinds[number] = kind
+    return bytes(kinds)
+
+
+_request_table = _kinds(_REQUEST)
+_answer_table = _kinds(_HOP_BY_HOP)
 
 _FRAMING = frozenset((b"host", b"content-length", b"transfer-encoding"))
 _MEANT_FOR_ALL = _FRAMING | frozenset(
@@ -162,21 +169,20 @@ def write_request(
     """Append the header lines of `request_block` to a request line without its end, and the end of the last one."""
     headers = head.headers
     gone: frozenset[bytes] | None = None if rules is None else rules.removed
-    connection = headers.get(b"connection")
+    connection = headers.known(CONNECTION)
     if connection is not None and connection not in _NAMES_NOTHING:
         named = _named(headers, _MEANT_FOR_ALL, 400)
         gone = named if gone is None else gone | named
     traced = extra.startswith(b"traceparent: ")
     parts.append(b"\r\nhost: ")
     parts.append(host)
-    if headers.repeated():
-        for name, value in headers.items:
-            _pass_request(parts, name, value, head, gone, hops, forwarded, underscores, traced)
-    else:
-        for name, value in headers.index.items():
-            _pass_request(parts, name, value, head, gone, hops, forwarded, underscores, traced)
+    fields, values = headers.fields, headers.values
+    for at in range(len(fields)):
+        _pass_request(
+            parts, fields[at], values[at], head, gone, hops, forwarded, underscores, traced
+        )
     options = b""
-    takes = head.minor == 1 and headers.get(b"te") is not None and _takes_trailers(headers)
+    takes = head.minor == 1 and headers.known(TE) is not None and _takes_trailers(headers)
     if takes and (rules is None or b"te" not in rules.removed):
         # Several TE lines become one.
         parts.append(b"\r\nte: trailers")
@@ -210,7 +216,7 @@ def write_request(
 
 def _pass_request(
     parts: list[bytes],
-    name: bytes,
+    field: Field,
     value: bytes,
     head: RequestHead,
     gone: frozenset[bytes] | None,
@@ -220,14 +226,9 @@ def _pass_request(
     traced: bool,
 ) -> None:
     """Write one field of a request, unless it ends here."""
-    line = _REQUEST_LINES.get(name)
-    if line is not None:
-        if gone is None or name not in gone:
-            parts.append(line)
-            parts.append(value)
-        return
-    if name in _REQUEST:
-        kind = _REQUEST[name]
+    table = _request_table
+    kind = table[field.number]
+    if kind != _GOES_ON:
         if kind == _TRAILER:
             if head.length != CHUNKED:
                 return
@@ -246,15 +247,13 @@ def _pass_request(
                 value = b"%d" % max(left - 1, 0)
         else:  # those of one connection; TE and Upgrade are written anew
             return
-    if gone is not None and name in gone:
+    if gone is not None and field.name in gone:
         return
-    if underscores and b"_" in name:
+    if underscores and b"_" in field.name:
         if underscores == DROP:
             return
         raise CodecError(400, "cannot take a header name with an underscore here")
-    parts.append(b"\r\n")
-    parts.append(name)
-    parts.append(b": ")
+    parts.append(field.line)
     parts.append(value)
 
 
@@ -274,16 +273,13 @@ def write_answer(parts: list[bytes], head: ResponseHead, rules: FieldRules | Non
     """Append the header lines of `response_block` to a status line without its end, and the end of the last one."""
     headers = head.headers
     gone: frozenset[bytes] | None = None if rules is None else rules.removed
-    connection = headers.get(b"connection")
+    connection = headers.known(CONNECTION)
     if connection is not None and connection not in _NAMES_NOTHING:
         named = _named(headers, _FRAMING, 502)
         gone = named if gone is None else gone | named
-    if headers.repeated():
-        for name, value in headers.items:
-            _pass_answer(parts, name, value, head, gone)
-    else:
-        for name, value in headers.index.items():
-            _pass_answer(parts, name, value, head, gone)
+    fields, values = headers.fields, headers.values
+    for at in range(len(fields)):
+        _pass_answer(parts, fields[at], values[at], head, gone)
     parts.append(b"\r\n")
     if rules is not None:
         parts.append(rules.lines)
@@ -291,31 +287,24 @@ def write_answer(parts: list[bytes], head: ResponseHead, rules: FieldRules | Non
 
 def _pass_answer(
     parts: list[bytes],
-    name: bytes,
+    field: Field,
     value: bytes,
     head: ResponseHead,
     gone: frozenset[bytes] | None,
 ) -> None:
     """Write one field of an answer, unless it ends here."""
-    line = _ANSWER_LINES.get(name)
-    if line is not None:
-        if gone is None or name not in gone:
-            parts.append(line)
-            parts.append(value)
-        return
-    if name in _HOP_BY_HOP:
-        kind = _HOP_BY_HOP[name]
+    table = _answer_table
+    kind = table[field.number]
+    if kind != _GOES_ON:
         if kind == _UPGRADE:
             if head.status in (101, 426):
-                parts += (b"\r\nupgrade: ", value, b"\r\nconnection: upgrade")
+                parts += (field.line, value, b"\r\nconnection: upgrade")
             return
         if kind != _TRAILER or head.length != CHUNKED:
             return
-    if gone is not None and name in gone:
+    if gone is not None and field.name in gone:
         return
-    parts.append(b"\r\n")
-    parts.append(name)
-    parts.append(b": ")
+    parts.append(field.line)
     parts.append(value)
 
 

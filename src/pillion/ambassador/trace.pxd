@@ -6,6 +6,7 @@ from pillion.http.codec.events cimport Headers
 
 ctypedef const unsigned char* octet_p
 
+cdef int TRACEPARENT, TRACESTATE
 cdef bytes _HEX, _hex_table, _NO_TRACE, _NO_SPAN
 cdef int _FILLS_PER_SEED, _FILL_BYTES, _STATE_MEMBERS
 

@@ -9,6 +9,8 @@ import random
 from types import FunctionType
 from typing import TYPE_CHECKING
 
+from pillion.http.codec.names import TRACEPARENT, TRACESTATE
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -92,7 +94,7 @@ def begin(headers: "Headers", settings: "TraceSettings", ids: "Ids | None" = Non
     """
     if ids is None:
         ids = _ids
-    parent = headers.get(b"traceparent")
+    parent = headers.known(TRACEPARENT)
     trace_id = parent_id = span_id = ""
     sampled = False
     known = parent is not None and is_traceparent(parent)
@@ -114,7 +116,7 @@ def begin(headers: "Headers", settings: "TraceSettings", ids: "Ids | None" = Non
     text = f"traceparent: 00-{trace_id}-{span_id}{flags}"
     lines = text.encode("ascii")
     if known:
-        state = headers.get(b"tracestate")
+        state = headers.known(TRACESTATE)
         if state is not None and is_tracestate(state):
             lines += b"tracestate: " + state + b"\r\n"
     return Trace(trace_id, parent_id, span_id, sampled, lines)

@@ -368,5 +368,4 @@ def test_headers_answer_by_lower_case_name(codec: ModuleType) -> None:
     assert headers.get(b"nothing") is None
     assert b"set-cookie" in headers
     assert len(headers) == 4
-    assert headers.repeated()
     assert headers == codec.Headers(list(headers))

@@ -1,11 +1,25 @@
 # The C side of events.py: fields become struct members, the source stays plain Python.
 
+cimport cython
+
+from .names cimport Field, field_of
+
 cdef class Headers:
-    cdef list _items
-    cdef readonly dict index
-    cpdef object get(self, bytes name)
+    cdef dict _index
+    cdef readonly list fields
+    cdef readonly list values
+    cdef readonly unsigned long long seen
+    cdef readonly unsigned long long twice
+    @cython.locals(fields=list, field=Field, at=Py_ssize_t)
+    cpdef bytes known(self, int number)
+    @cython.locals(index=dict)
+    cpdef bytes get(self, bytes name)
+    @cython.locals(fields=list, values=list, field=Field, at=Py_ssize_t, name=bytes, value=bytes, before=bytes, index=dict)
+    cdef dict _make_index(self)
     cpdef list get_all(self, bytes name)
-    cpdef bint repeated(self)
+
+@cython.locals(headers=Headers)
+cpdef Headers headers_of(list fields, list values, unsigned long long seen, unsigned long long twice)
 
 cdef class RequestHead:
     cdef readonly str method

@@ -7,8 +7,13 @@ allocates nothing beside the slice.
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from .names import Field, field_of
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+MASKED: Final = 63
+"""Fields with a number below are noted in a mask when they are read."""
 
 # `length` of a body that is not a number of bytes.
 CHUNKED: Final = -1
@@ -52,33 +57,41 @@ class Limits(NamedTuple):
 class Headers:
     """Header fields in their order, names lower-cased once, when they were read.
 
-    Names and values are bytes; a value has no white space around it (RFC 9110 section 5.5).
-    `index` has each name once, in the order of the first, with all its values joined; it is to be read only.
+    Names and values are bytes; a value has no white space around it (RFC 9110 section 5.5). `fields` and `values`
+    are lists of one length, to be read only.
     """
 
-    __slots__ = ("_items", "index")
+    __slots__ = ("_index", "fields", "seen", "twice", "values")
 
-    def __init__(
-        self, items: list[tuple[bytes, bytes]] | None, index: dict[bytes, bytes] | None = None
-    ) -> None:
-        """`index` alone, in the order of the fields, is enough where no name is repeated."""
-        self._items = items
-        if index is None:
-            assert items is not None
-            index = dict(items)
-            if len(index) != len(items):
-                index = {}
-                for name, value in items:
-                    before = index.get(name)
-                    index[name] = value if before is None else before + b", " + value
-        self.index = index
+    def __init__(self, items: list[tuple[bytes, bytes]]) -> None:
+        """`items` are names in lower case with their values."""
+        self._index: dict[bytes, bytes] | None = None
+        self.fields = [field_of(name) for name, _ in items]
+        self.values = [value for _, value in items]
+        seen = twice = 0
+        for field in self.fields:
+            if 0 < field.number < MASKED:
+                bit = 1 << field.number
+                twice |= seen & bit
+                seen |= bit
+        self.seen = seen
+        self.twice = twice
 
     @property
     def items(self) -> list[tuple[bytes, bytes]]:
         """Names and values in their order."""
-        if self._items is None:
-            self._items = list(self.index.items())
-        return self._items
+        return [(field.name, value) for field, value in zip(self.fields, self.values, strict=True)]
+
+    def known(self, number: int) -> bytes | None:
+        """Return what `get` returns, for one of the constants of `names`: at once when it is not there."""
+        if not self.seen >> number & 1:
+            return None
+        fields = self.fields
+        for at in range(len(fields)):
+            field = fields[at]
+            if field.number == number:
+                return self.get(field.name) if self.twice >> number & 1 else self.values[at]
+        return None
 
     def get(self, name: bytes) -> bytes | None:
         """Return the value of `name` (lower case), or None.
@@ -86,7 +99,21 @@ class Headers:
         A repeated field's values come joined with ", ", which is what they mean (RFC 9110
         section 5.3); `get_all` gives them one by one.
         """
-        return self.index.get(name)
+        index = self._index
+        if index is None:
+            index = self._make_index()
+        return index.get(name)
+
+    def _make_index(self) -> dict[bytes, bytes]:
+        fields, values = self.fields, self.values
+        index: dict[bytes, bytes] = {}
+        for at in range(len(fields)):
+            name = fields[at].name
+            value = values[at]
+            before = index.get(name)
+            index[name] = value if before is None else before + b", " + value
+        self._index = index
+        return index
 
     def get_all(self, name: bytes) -> list[bytes]:
         """Return every value of `name` (lower case), in order."""
@@ -94,23 +121,19 @@ class Headers:
 
     def tokens(self, name: bytes) -> list[bytes]:
         """Return the members of a comma-separated field, lower-cased, empty ones left out."""
-        value = self.index.get(name)
+        value = self.get(name)
         if value is None:
             return []
         return [t for t in (m.strip(b" \t").lower() for m in value.split(b",")) if t]
 
-    def repeated(self) -> bool:
-        """Return whether any field name occurs more than once."""
-        return self._items is not None and len(self.index) != len(self._items)
-
-    def __contains__(self, name: object) -> bool:
-        return name in self.index
+    def __contains__(self, name: bytes) -> bool:
+        return self.get(name) is not None
 
     def __iter__(self) -> "Iterator[tuple[bytes, bytes]]":
         return iter(self.items)
 
     def __len__(self) -> int:
-        return len(self.items)
+        return len(self.fields)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Headers) and self.items == other.items
@@ -120,6 +143,17 @@ class Headers:
 
     def __repr__(self) -> str:
         return f"Headers({self.items!r})"
+
+
+def headers_of(fields: "list[Field]", values: list[bytes], seen: int, twice: int) -> Headers:
+    """Return headers of what a reader has found; the bits of `seen` and `twice` are those of numbers below MASKED."""
+    headers = Headers.__new__(Headers)
+    headers._index = None
+    headers.fields = fields
+    headers.values = values
+    headers.seen = seen
+    headers.twice = twice
+    return headers
 
 
 class RequestHead:

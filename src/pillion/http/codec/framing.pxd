@@ -6,12 +6,16 @@ from .events cimport Headers
 
 ctypedef const unsigned char* octet_p
 
+cdef int CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING
+cdef unsigned long long FRAMING
 cdef bytes _path_table, _query_table
 
 cpdef object refuse_repeats(Headers headers)
 cpdef long long content_length(bytes value) except? -99
+@cython.locals(length=bytes, coding=bytes)
 cpdef long long body_length(Headers headers, int minor, long long absent) except? -99
 cpdef long long response_length(int status, str method, Headers headers, int minor, bint allow_close) except? -99
+@cython.locals(value=bytes)
 cpdef bint keep_alive(Headers headers, int minor) except -1
 cpdef object check_host(bytes value)
 cpdef bytes check_target(str method, str target, bytes host)

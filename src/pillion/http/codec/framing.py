@@ -9,6 +9,7 @@ from types import FunctionType
 
 from .events import CHUNKED, CLOSE, CodecError, Headers
 from .grammar import ABSOLUTE, AUTHORITY, HOST, ORIGIN, PATH_BYTES, QUERY_BYTES, port_of
+from .names import CONNECTION, CONTENT_LENGTH, FRAMING, TRANSFER_ENCODING
 
 _path_table = bytes(byte in PATH_BYTES for byte in range(256))
 _query_table = bytes(byte in QUERY_BYTES for byte in range(256))
@@ -20,6 +21,8 @@ def refuse_repeats(headers: Headers) -> None:
 
     Identical Content-Lengths included: RFC 9110 section 8.6 allows to refuse them.
     """
+    if not headers.twice & FRAMING:
+        return
     for name in _SINGLE:
         if len(headers.get_all(name)) > 1:
             raise CodecError(400, f"cannot read the message: {name.decode()} occurs twice")
@@ -41,8 +44,8 @@ def body_length(headers: Headers, minor: int, absent: int) -> int:
     Raise CodecError(400) for more than one framing, for any coding but exactly "chunked", and for
     a coding in HTTP/1.0 (RFC 9112 section 6.1).
     """
-    length = headers.get(b"content-length")
-    coding = headers.get(b"transfer-encoding")
+    length = headers.known(CONTENT_LENGTH)
+    coding = headers.known(TRANSFER_ENCODING)
     if coding is None:
         return absent if length is None else content_length(length)
     if length is not None:
@@ -56,7 +59,7 @@ def body_length(headers: Headers, minor: int, absent: int) -> int:
 
 def keep_alive(headers: Headers, minor: int) -> bool:
     """Return whether the connection lives on after this message (RFC 9112 section 9.3)."""
-    value = headers.get(b"connection")
+    value = headers.known(CONNECTION)
     if value is None:
         return minor == 1
     if value == b"keep-alive":

@@ -1,21 +1,23 @@
 # cython: annotation_typing=False, auto_pickle=False
 """Start lines and header sections into checked parts: the hot spot of the codec.
 
-There are two readers of the same lines. Compiled, one loop in C looks at every byte once. The
-same loop interpreted would cost twenty times as much, so there bytes methods do the work a line at
-a time. Which one runs is decided at import; tests hold both to the same answers.
+There are two readers of the same lines. Compiled, one loop in C looks at every byte once, and leaves what is not
+right to the other one. The same loop interpreted would cost twenty times as much, so there bytes methods do the work a
+line at a time. Which one runs is decided at import; tests hold both to the same answers.
 """
 
 from types import FunctionType
 from typing import TYPE_CHECKING
 
-from .events import CodecError, Headers
-from .grammar import KNOWN, METHOD_BYTES, METHODS, STATUS_LINE, TEXT, TOKEN
+from .events import MASKED, CodecError, Headers, headers_of
+from .grammar import METHOD_BYTES, METHODS, STATUS_LINE, TEXT, TOKEN
+from .names import FIELDS, Field, field_of
 
 if TYPE_CHECKING:
     from .events import Limits
 
-_known = KNOWN
+_fields = FIELDS
+_one = 1
 # Of what is kept of the message before: fields, and bytes of a name.
 _SHAPE_FIELDS = 32
 _SHAPE_BYTES = 64
@@ -25,88 +27,104 @@ _text_table = bytes(byte in TEXT for byte in range(256))
 _visible_table = bytes(32 < byte < 127 for byte in range(256))
 
 
-def read_fields(
-    data: bytes, start: int, end: int, max_count: int, shape: list[bytes] | None = None
-) -> Headers:
+class Shape:
+    """How the header was that was read last: for each place the name that stood there, with its colon, and its field."""
+
+    __slots__ = ("fields", "names")
+
+    def __init__(self) -> None:
+        self.names: list[bytes] = []
+        self.fields: list[Field] = []
+
+
+def read_fields(data: bytes, start: int, end: int, max_count: int) -> Headers:
     """Read the header lines of `data[start:end]`, each ended by CRLF (RFC 9112 section 5).
 
-    `shape` is for the reader alone: what it has learnt of the messages before, which are often alike.
     Raise CodecError: 400 for a line that is not right, 431 for more than `max_count` of them.
     """
     if COMPILED:
-        return read_by_byte(data, start, end, max_count, shape)
+        found = fields_by_byte(data, start, max_count, None)
+        if found is not None and found[1] == end:
+            return found[0]
     return read_by_line(data, start, end, max_count)
 
 
-def read_by_byte(
-    data: bytes, start: int, end: int, max_count: int, shape: list[bytes] | None = None
-) -> Headers:
-    """Read header lines in one pass over the bytes; see `read_fields`.
+def fields_by_byte(
+    data: bytes, start: int, max_count: int, shape: Shape | None
+) -> tuple[Headers, int] | None:
+    """Read the header lines from `start` on, in one pass over the bytes, to the first that is no such line.
 
-    `shape` has two entries for each place in the header: the name that stood there last, with its colon, and that
-    name in lower case. Where it stands there again it is compared and not looked up.
+    Return them, and where that one begins; None where a line is not right or not whole: others say why.
+
+    What `shape` has kept of the message before is compared and not looked up.
     """
     octets = data  # compiled a pointer, and each slice of it one copy
     token = _token_table
     text = _text_table
-    count = 0
-    index: dict[bytes, bytes] = {}
+    names: list[bytes] = []
+    usuals: list[Field] = []
+    if shape is not None:
+        names, usuals = shape.names, shape.fields
+    fields: list[Field] = []
+    values: list[bytes] = []
+    count = seen = twice = 0
     at = start
-    if end - start < 2 or octets[end - 1] != 10 or octets[end - 2] != 13:
-        # Every loop below stops at the last CR at the latest.
-        raise CodecError(400, _field_fault(data[start:end]))
-    while at < end:
-        if count == max_count:
-            raise CodecError(431, "cannot read the message: too many header fields")
+    # The byte behind the last one is zero, which is neither token nor text.
+    while octets[at] != 13:
         first = at
-        low = None
-        if shape is not None and 2 * count < len(shape):
-            name = shape[2 * count]
+        field = None
+        if count < len(names):
+            name = names[count]
             usual = name
             size = len(name)
-            place = 0
-            while place < size and octets[at] == usual[place]:
+            along = 0
+            while along < size and octets[at] == usual[along]:
                 at += 1
-                place += 1
-            if place == size:
-                low = shape[2 * count + 1]
+                along += 1
+            if along == size:
+                field = usuals[count]
             else:
                 at = first
-        if low is None:
+        if field is None:
             while token[octets[at]]:
                 at += 1
-            if octets[at] != 58 or at == first:
-                raise CodecError(400, _field_fault(data[first:end]))
+            if octets[at] != 58 or at == first or count == max_count:
+                return None
             name = octets[first:at]
-            low = _known.get(name)
-            if low is None:
-                low = name.lower()
+            field = _fields.get(name)
             at += 1
+            if field is None:
+                field = field_of(name.lower())
             if shape is not None and count < _SHAPE_FIELDS and at - first <= _SHAPE_BYTES:
                 name = octets[first:at]
-                if 2 * count < len(shape):
-                    shape[2 * count] = name
-                    shape[2 * count + 1] = low
-                elif 2 * count == len(shape):
-                    shape.append(name)
-                    shape.append(low)
+                if count < len(names):
+                    names[count] = name
+                    usuals[count] = field
+                elif count == len(names):
+                    names.append(name)
+                    usuals.append(field)
+        elif count == max_count:
+            return None
         while octets[at] == 32 or octets[at] == 9:
             at += 1
         first = at
         while text[octets[at]]:
             at += 1
-        if octets[at] != 13 or at + 1 >= end or octets[at + 1] != 10:
-            raise CodecError(400, _CONTROL)
+        if octets[at] != 13 or octets[at + 1] != 10:
+            return None
         last = at
         while last > first and (octets[last - 1] == 32 or octets[last - 1] == 9):
             last -= 1
-        value = octets[first:last]
-        index[low] = value
+        number = field.number
+        if 0 < number < MASKED:
+            if seen >> number & 1:
+                twice |= _one << number
+            seen |= _one << number
+        fields.append(field)
+        values.append(octets[first:last])
         count += 1
         at += 2
-    if len(index) != count:
-        return read_by_line(data, start, end, max_count)  # which keeps what is repeated
-    return Headers(None, index)
+    return headers_of(fields, values, seen, twice), at
 
 
 def read_by_line(data: bytes, start: int, end: int, max_count: int) -> Headers:
@@ -119,18 +137,26 @@ def read_by_line(data: bytes, start: int, end: int, max_count: int) -> Headers:
     # What is left of a block when all text is taken away: exactly its line ends.
     if data[start:end].translate(None, TEXT) != b"\r\n" * len(lines):
         raise CodecError(400, _CONTROL)
-    items = []
+    fields: list[Field] = []
+    values: list[bytes] = []
+    seen = twice = 0
     for line in lines:
         name, colon, value = line.partition(b":")
-        low = _known.get(name)
-        if low is None:
+        field = _fields.get(name)
+        if field is None:
             if not name or name.translate(None, TOKEN):
                 raise CodecError(400, _field_fault(line))
-            low = name.lower()
+            field = field_of(name.lower())
         if not colon:
             raise CodecError(400, _field_fault(line))
-        items.append((low, value.strip(b" \t")))
-    return Headers(items)
+        number = field.number
+        if 0 < number < MASKED:
+            if seen >> number & 1:
+                twice |= _one << number
+            seen |= _one << number
+        fields.append(field)
+        values.append(value.strip(b" \t"))
+    return headers_of(fields, values, seen, twice)
 
 
 def read_request_line(data: bytes, start: int, limits: "Limits") -> tuple[str, str, int, int]:
@@ -170,6 +196,48 @@ def request_line_by_byte(
         return None
     target = octets[first:at]
     return name, target.decode("ascii"), octets[at + 8] - 48, at + 11
+
+
+def request_head_by_byte(
+    data: bytes, start: int, limits: "Limits", shape: Shape | None
+) -> tuple[str, str, int, Headers, int] | None:
+    """Read a usual request's head in one pass: method, target, minor version, fields, and where the head ends.
+
+    None for one that is not whole, not right or not usual.
+    """
+    line = request_line_by_byte(data, start, limits.target_bytes)
+    if line is None:
+        return None
+    first: int = line[3]
+    block = fields_by_byte(data, first, limits.header_count, shape)
+    if block is None:
+        return None
+    end: int = block[1]
+    octets = data
+    if octets[end + 1] != 10 or end - first > limits.header_bytes:
+        return None
+    return line[0], line[1], line[2], block[0], end + 2
+
+
+def answer_head_by_byte(
+    data: bytes, start: int, limits: "Limits", shape: Shape | None
+) -> tuple[int, int, bytes, Headers, int] | None:
+    """Read an answer's head in one pass: status, minor version, reason phrase, fields, and where the head ends.
+
+    None for one that is not whole or not right.
+    """
+    line = status_line_by_byte(data, start)
+    if line is None:
+        return None
+    first: int = line[3]
+    block = fields_by_byte(data, first, limits.header_count, shape)
+    if block is None:
+        return None
+    end: int = block[1]
+    octets = data
+    if octets[end + 1] != 10 or end - first > limits.header_bytes:
+        return None
+    return line[0], line[1], line[2], block[0], end + 2
 
 
 def _ends_in_version(octets: bytes, at: int) -> bool:
@@ -295,4 +363,4 @@ def _field_fault(rest: bytes) -> str:
     return "cannot read the header: a field name is not a token"
 
 
-COMPILED = not isinstance(read_by_byte, FunctionType)
+COMPILED = not isinstance(fields_by_byte, FunctionType)

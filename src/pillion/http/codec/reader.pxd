@@ -9,8 +9,6 @@ cdef int _HEAD, _LENGTH, _CHUNK, _CHUNK_DATA, _CHUNK_END, _TRAILERS, _UNTIL_EOF,
 
 cdef class MessageReader:
     cdef object _limits
-    cdef Py_ssize_t _header_bytes
-    cdef Py_ssize_t _header_count
     cdef bytes _data
     cdef Py_ssize_t _pos
     cdef bytearray _pending

@@ -54,8 +54,6 @@ class MessageReader:
         "_eof",
         "_error",
         "_extension_bytes",
-        "_header_bytes",
-        "_header_count",
         "_left",
         "_limits",
         "_pending",
@@ -67,8 +65,6 @@ class MessageReader:
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
-        self._header_bytes = limits.header_bytes
-        self._header_count = limits.header_count
         self._data = b""
         self._pos = 0
         self._pending = bytearray()  # everything unread, while something is incomplete

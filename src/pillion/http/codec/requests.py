@@ -3,12 +3,13 @@
 
 from .events import CodecError, Headers, Limits, RequestHead, Signal
 from .framing import body_length, check_host, check_target, keep_alive, refuse_repeats
-from .head import read_fields, read_request_line
+from .head import COMPILED, Shape, read_fields, read_request_line, request_head_by_byte
+from .names import EXPECT, HOST, UPGRADE
 from .reader import MessageReader
 
 _NO_HEADERS = Headers([])
 # Of all connections: clients and servers of a kind send the same names in the same order.
-_shape: list[bytes] = []
+_shape = Shape()
 _START_LINE_BYTES = 64  # a request line without its target
 
 
@@ -23,22 +24,27 @@ class RequestParser(MessageReader):
 
     def _read_head(self) -> "RequestHead | Signal":
         limits = self._limits
-        end = self._section(b"\r\n\r\n")
-        if end < 0:
-            self._check_first_byte()
-            self._check_unfinished()
-            return self._starved()
-        start = self._pos
-        method, target, minor, first = read_request_line(self._data, start, limits)
-        if end + 2 - first > self._header_bytes:
-            raise CodecError(431, "cannot read the request: its header is too large")
-        headers = _NO_HEADERS
-        if end + 2 > first:
-            headers = read_fields(self._data, first, end + 2, self._header_count, _shape)
-        self._pos = end + 4
-        if headers.repeated():
+        found = None
+        if COMPILED and not self._pending:
+            found = request_head_by_byte(self._data, self._pos, limits, _shape)
+        if found is not None:
+            method, target, minor, headers, self._pos = found
+        else:
+            end = self._section(b"\r\n\r\n")
+            if end < 0:
+                self._check_first_byte()
+                self._check_unfinished()
+                return self._starved()
+            method, target, minor, first = read_request_line(self._data, self._pos, limits)
+            if end + 2 - first > limits.header_bytes:
+                raise CodecError(431, "cannot read the request: its header is too large")
+            headers = _NO_HEADERS
+            if end + 2 > first:
+                headers = read_fields(self._data, first, end + 2, limits.header_count)
+            self._pos = end + 4
+        if headers.twice:
             refuse_repeats(headers)
-        host = headers.get(b"host")
+        host = headers.known(HOST)
         if host is None:
             if minor == 1:
                 raise CodecError(400, "cannot read the request: it has no host")
@@ -47,13 +53,13 @@ class RequestParser(MessageReader):
             self._host = host
         authority = check_target(method, target, host)
         length = body_length(headers, minor, 0)
-        upgrade = headers.get(b"upgrade")
+        upgrade = headers.known(UPGRADE)
         if upgrade is not None and b"upgrade" not in headers.tokens(b"connection"):
             upgrade = None  # RFC 9110 section 7.8: then it is meant for someone else
         if length and (upgrade is not None or method == "CONNECT"):
             # Whether it is declined or not, one side would take the body for the new protocol.
             raise CodecError(400, "cannot read the request: a body on a change of protocol")
-        expect = headers.get(b"expect")
+        expect = headers.known(EXPECT)
         head = RequestHead(
             method,
             target,

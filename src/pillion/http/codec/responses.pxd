@@ -4,14 +4,14 @@ cimport cython
 
 from .events cimport Headers, ResponseHead
 from .framing cimport keep_alive, refuse_repeats, response_length
-from .head cimport read_fields, read_status_line
+from .head cimport Shape, answer_head_by_byte, read_fields, read_status_line
 from .reader cimport MessageReader
 
-cdef list _shape
+cdef Shape _shape
 
 cdef class ResponseParser(MessageReader):
     cdef bint _allow_close
     cdef str _method
     cdef bint _upgrade
-    @cython.locals(start=Py_ssize_t, end=Py_ssize_t, first=Py_ssize_t, headers=Headers, status=int, minor=int, reason=bytes)
+    @cython.locals(found=tuple, end=Py_ssize_t, first=Py_ssize_t, headers=Headers, status=int, minor=int, reason=bytes)
     cdef object _read_head(self)

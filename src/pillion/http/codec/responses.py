@@ -3,13 +3,14 @@
 
 from .events import CLOSE, CodecError, Headers, Limits, ResponseHead, Signal
 from .framing import keep_alive, refuse_repeats, response_length
-from .head import read_fields, read_status_line
+from .head import COMPILED, Shape, answer_head_by_byte, read_fields, read_status_line
 from .reader import MessageReader
 
 _NO_HEADERS = Headers([])
 # Of all connections: clients and servers of a kind send the same names in the same order.
-_shape: list[bytes] = []
+_shape = Shape()
 _STATUS_LINE_BYTES = 1024
+_VERSION = b"HTTP/1."
 
 
 class ResponseParser(MessageReader):
@@ -33,21 +34,28 @@ class ResponseParser(MessageReader):
         limits = self._limits
         if not self._method:
             raise CodecError(502, "cannot read an answer: nothing was asked")
-        end = self._section(b"\r\n\r\n")
-        if end < 0:
-            self._check_first_byte()
-            if self._seen > limits.header_bytes + _STATUS_LINE_BYTES:
+        found = None
+        if COMPILED and not self._pending:
+            found = answer_head_by_byte(self._data, self._pos, limits, _shape)
+        if found is not None:
+            status, minor, reason, headers, self._pos = found
+        else:
+            end = self._section(b"\r\n\r\n")
+            if end < 0:
+                if not _VERSION.startswith(bytes(self._pending[: len(_VERSION)])):
+                    # Who speaks another protocol is told from who is slow by the first bytes.
+                    raise CodecError(502, "cannot read the answer: it does not begin like HTTP/1")
+                if self._seen > limits.header_bytes + _STATUS_LINE_BYTES:
+                    raise CodecError(431, "cannot read the answer: its header is too large")
+                return self._starved()
+            status, minor, reason, first = read_status_line(self._data, self._pos)
+            if end + 2 - first > limits.header_bytes:
                 raise CodecError(431, "cannot read the answer: its header is too large")
-            return self._starved()
-        start = self._pos
-        status, minor, reason, first = read_status_line(self._data, start)
-        if end + 2 - first > self._header_bytes:
-            raise CodecError(431, "cannot read the answer: its header is too large")
-        headers = _NO_HEADERS
-        if end + 2 > first:
-            headers = read_fields(self._data, first, end + 2, self._header_count, _shape)
-        self._pos = end + 4
-        if headers.repeated():
+            headers = _NO_HEADERS
+            if end + 2 > first:
+                headers = read_fields(self._data, first, end + 2, limits.header_count)
+            self._pos = end + 4
+        if headers.twice:
             refuse_repeats(headers)
         length = response_length(status, self._method, headers, minor, self._allow_close)
         connect = self._method == "CONNECT" and 200 <= status < 300
