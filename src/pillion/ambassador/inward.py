@@ -338,6 +338,8 @@ class Inward:
         waited = tick - self.since
         if self.write_paused and tick - self.write_since > hub.write_ticks:
             hub.timeouts += 1
+            if self.exchange is not None:
+                self.exchange.note = "write-timeout"
             self.abort()
         elif state == HEAD:
             if waited > hub.header_ticks:

@@ -5,7 +5,6 @@ A snapshot makes new `LiveUpstream`s and `LiveRoute`s; endpoints with their brea
 keeps the ones that it began with, and so ends under the policy under which it began.
 """
 
-from random import Random
 from typing import TYPE_CHECKING
 
 from .answers import OwnAnswer
@@ -19,7 +18,7 @@ from .rate import Bucket, Buckets
 from .retry import RetryPolicy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from pillion.settings.policies import Fault, Limit, Retry, Timeouts
     from pillion.settings.upstreams import Upstream as UpstreamSettings
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
     from .endpoint import Endpoint
     from .peer import Peer
     from .router import CompiledRoute
-    from .snapshot import UpstreamEndpoints
     from .tls import TlsClient
 
 
@@ -243,54 +241,3 @@ class LiveRoute:
             if spec.retry is not None:
                 retry = RetryPolicy(spec.retry.over(upstream.settings.retry))
             self.to[name] = Followed(upstream, timeouts, retry)
-
-
-class Upstreams:
-    """All upstreams by name, from snapshot to snapshot. `changed` is told of breakers: upstream, endpoint, old and new state, why."""
-
-    def __init__(
-        self, changed: "Callable[[str, str, str, str, str], None]", random: Random
-    ) -> None:
-        self._changed = changed
-        self._random = random
-        self._lasting: dict[str, Lasting] = {}
-        self.live: dict[str, LiveUpstream] = {}
-
-    def apply(
-        self,
-        wanted: "dict[str, tuple[UpstreamSettings, UpstreamEndpoints, TlsClient | None]]",
-        zone: str,
-        now: float,
-    ) -> None:
-        """These upstreams, and no others, from now on."""
-        live = {}
-        for name, (settings, found, tls) in wanted.items():
-            lasting = self.lasting(name, settings, zone)
-            lasting.configure(settings.limit, settings.retry, now)
-            for endpoint in lasting.group.update(found.endpoints, settings, now):
-                if endpoint.pool is not None:
-                    endpoint.pool.close()
-            one = LiveUpstream(name, settings, lasting, tls, found.reason)
-            for endpoint in lasting.group.endpoints:
-                pool = endpoint.pool
-                if pool is not None:
-                    pool.configure(one.idle_s, one.idle_connections, one.requests_each)
-            live[name] = one
-        for name in self._lasting.keys() - wanted.keys():
-            gone = self._lasting.pop(name)
-            for endpoint in gone.group.endpoints:
-                if endpoint.pool is not None:
-                    endpoint.pool.close()
-        self.live = live
-
-    def lasting(self, name: str, settings: "UpstreamSettings", zone: str) -> Lasting:
-        """What lasts of the upstream `name`, made when it is new."""
-        lasting = self._lasting.get(name)
-        if lasting is None:
-
-            def changed(endpoint: "Endpoint", old: str, new: str, why: str) -> None:
-                self._changed(name, endpoint.key, old, new, why)
-
-            group = EndpointGroup(settings, zone, self._random, changed)
-            lasting = self._lasting[name] = Lasting(group, settings.retry)
-        return lasting

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 from .red_report import BOUNDS_S, CLASSES, OTHER, RedReport, SeriesReport
 
 if TYPE_CHECKING:
+    from collections.abc import Container
+
     from .facts import Facts
 
 MOST_SERIES = 200
@@ -136,6 +138,17 @@ class Red:
             ],
             self.overflow,
         )
+
+    def keep(self, routes: "Container[str]", upstreams: "Container[str]") -> None:
+        """Forget the series of routes and upstreams that there are no more; they make room for others."""
+        gone = [
+            key
+            for key, one in self._series.items()
+            if one.route not in routes or one.upstream not in upstreams
+        ]
+        for key in gone:
+            del self._series[key]
+            self.changed = True
 
     def _begin(self, direction: str, route: str, upstream: str) -> Series:
         # Room is left for "other" of both directions.

@@ -14,12 +14,14 @@ import sys
 import traceback
 from typing import TYPE_CHECKING
 
+from pillion.ambassador.connect import OUTSIDE
 from pillion.ambassador.doors import Doors
 from pillion.ambassador.drain import drain
 from pillion.ambassador.hub import Hub
 from pillion.ambassador.link import PolicyLink
 from pillion.ambassador.metrics import Red
 from pillion.ambassador.outlet import message_socket
+from pillion.ambassador.red_report import OTHER
 from pillion.ambassador.reporting import report, worker_stats
 from pillion.ambassador.request_log import RequestLog
 from pillion.ambassador.runtime import Runtime
@@ -147,6 +149,11 @@ class Ambassador:
                 self._log_settings = settings.log
                 self._hub.log.configure(settings.log)
             self._hub.spans = self._spans if settings.trace.export else None
+            # What an upstream without a route has, what goes out by the proxy, and what had no room are there under any policy.
+            self._hub.red.keep(
+                {"", OTHER, *self._runtime.routes},
+                {"", OTHER, OUTSIDE, *self._runtime.upstreams.live},
+            )
             self._policy.set()
             made = self._runtime.upstreams.made
             await self._runtime.tidy()

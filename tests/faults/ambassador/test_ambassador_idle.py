@@ -134,3 +134,14 @@ def test_an_agent_that_is_away_for_a_minute_is_not_missed() -> None:
         register(instance, "orders", "two", two.port)
         wait_for("the next policy", lambda: "two" in who(ambassador, 20))
         assert "policy-refused" not in instance.kinds()
+
+
+def test_a_client_that_takes_nothing_is_told_from_one_that_left(upstream: Misbehaving) -> None:
+    upstreams = {"far": f'urls = ["http://127.0.0.1:{upstream.port}"]'}
+    more = '[ambassador.http]\nwrite_timeout = "1s"\n'
+    with Ambassador(upstreams, more) as ambassador:
+        address = ("127.0.0.1", ambassador.ports["far"])
+        with socket.create_connection(address, timeout=60) as sock:
+            sock.sendall(b"GET /stream/64 HTTP/1.1\r\nHost: a\r\n\r\n")
+            record = ambassador.record(path="/stream/64")
+        assert (record["status"], record["note"]) == (200, "write-timeout")

@@ -76,7 +76,7 @@ CASES = (
     Case("switch-unasked", 502, "upstream-protocol"),
     Case("garbage", 502, "upstream-protocol"),
     # What looks like the beginning of a head is judged when it is whole.
-    Case("another-protocol", 504, "try-timeout"),
+    Case("another-protocol", 502, "upstream-protocol"),
     Case("huge-header", 502, "upstream-protocol"),
     Case("many-headers", 502, "upstream-protocol"),
     Case("huge-trailer", 200, "upstream-protocol", whole=False),

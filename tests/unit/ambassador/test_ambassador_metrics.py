@@ -120,3 +120,16 @@ def test_a_name_that_is_no_text_spoils_nothing() -> None:
     red.observe(some_facts(upstream="half \udcff"))
     assert of(red, "retries_total", {**OUT, "upstream": "half \\udcff"}) == 0
     assert sum(shown(red).values()) > 0
+
+
+def test_what_there_is_no_more_makes_room() -> None:
+    red = Red()
+    for at in range(MOST_SERIES + 50):
+        red.observe(some_facts(upstream=f"u{at}", route=""))
+    assert red.overflow
+    red.keep({"", OTHER}, {"", OTHER, "u1", "new"})
+    before = red.overflow
+    assert {one.upstream for one in red.report().series} == {"u1", OTHER}
+    red.observe(some_facts(upstream="new", route=""))
+    assert red.overflow == before
+    assert {one.upstream for one in red.report().series} >= {"u1", "new"}
