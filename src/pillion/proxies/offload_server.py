@@ -68,12 +68,12 @@ def say_server(text: Writer, settings: Offload, facts: OffloadFacts) -> None:
         text.say("disable_symlinks", "on", "from=$document_root")
         text.say("gzip", "on")
         text.why(
-            "Files stay open, and each is looked at again before it is used: a new version is served with the next request."
+            "Files stay open, and each is looked at again after a second, also whether one that is missing has come: a deployment is seen within it."
         )
         text.say("open_file_cache", "max=10000", "inactive=60s")
-        text.say("open_file_cache_valid", "0s")
+        text.say("open_file_cache_valid", "1s")
         text.say("open_file_cache_min_uses", "1")
-        text.say("open_file_cache_errors", "off")
+        text.say("open_file_cache_errors", "on")
         if facts.build.gzip_static:
             text.say("gzip_static", "on")
         text.gap()
@@ -225,7 +225,7 @@ def _say_locations(text: Writer, settings: Offload, facts: OffloadFacts) -> None
         _say_brotli(text, facts)
         text.say("try_files", "$pillion_file", "@app")
     text.why(
-        "Other files are looked at each time, so that a new version is served with the next request."
+        "Other files are looked at again after a second, so that a new version is served within it."
     )
     with text.block("location", "/"):
         _say_turns(text)
@@ -253,7 +253,9 @@ def _say_turns(text: Writer) -> None:
 
 
 def _say_open_files(text: Writer) -> None:
+    """One that is missing is looked for each time: a page that names it may be served before it has come."""
     text.say("open_file_cache_valid", "60s")
+    text.say("open_file_cache_errors", "off")
 
 
 def _say_compressed(text: Writer, settings: Offload, facts: OffloadFacts) -> None:
@@ -319,6 +321,8 @@ def _say_app(text: Writer, settings: Offload, facts: OffloadFacts) -> None:
 
 def _say_gate(text: Writer, facts: OffloadFacts) -> None:
     text.say("disable_symlinks", "off")
+    text.why("The gate counts at once, not as it was up to a second ago.")
+    text.say("open_file_cache", "off")
     with text.when_file(literal(facts.places.closed)):
         text.say("return", "503")
 
