@@ -52,6 +52,7 @@ def main() -> int:
     try:
         for service in shop.services:
             open_service(service)
+        fronts.wait_until_open(shop)
         traffic.start()
         _play(shop, traffic, collector, end, seconds)
         traffic.stop()

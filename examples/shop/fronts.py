@@ -16,6 +16,19 @@ from stage import done, open_service, perform, title
 from traffic import Partners, Traffic
 
 
+def wait_until_open(shop: Shop, within_s: float = 15.0) -> None:
+    """Return when nginx lets customers through to the storefront, which it does as soon as that is ready and healthy."""
+    deadline = time.monotonic() + within_s
+    while True:
+        try:
+            _get(f"{shop.front}/healthz")
+            return
+        except OSError as error:
+            if time.monotonic() > deadline:
+                raise DemoFailed(f"{shop.front} let nobody through to the storefront within {within_s:g} s: {error}") from error
+        time.sleep(0.05)
+
+
 def visit(shop: Shop, _traffic: Traffic) -> None:
     """The page, and what it needs: files that the app never hears of."""
     front = shop.front

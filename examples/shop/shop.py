@@ -1,5 +1,6 @@
 """Which services the shop has, on which ports, and with what each is started."""
 
+import os
 import socket
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,6 +48,8 @@ def make_shop(base: Path, receiver: str) -> Shop:
                 # Where orders are taken, its sidecar knows.
                 "ambassador.upstreams.orders.urls": f"http://127.0.0.1:{orders}",
                 "offload.listen": f"127.0.0.1:{front}",
+                # Whoever shows the demo can read this folder, wherever it is; another user perhaps cannot.
+                "offload.user": str(os.geteuid()),
                 "proxies.0.values.listen": f"127.0.0.1:{edge}",
                 **ship,
             },

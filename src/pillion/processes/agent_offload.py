@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import pwd
 import resource
 import stat
 import subprocess
@@ -17,6 +16,7 @@ from pillion.keeper.listeners import INBOUND
 from pillion.proxies import offload
 from pillion.proxies.offload_build import has_brotli, read_build
 from pillion.proxies.offload_facts import OffloadFacts, OffloadPlaces
+from pillion.proxies.offload_user import check_ours, choose_worker
 from pillion.proxies.rendered import RenderError
 from pillion.settings.offload import OFFLOAD
 
@@ -28,15 +28,16 @@ if TYPE_CHECKING:
     from pillion.proxies.offload_build import NginxBuild
     from pillion.proxies.offload_compress import Report
     from pillion.proxies.offload_service import Precompression
+    from pillion.proxies.offload_user import Worker
     from pillion.proxies.references import Reference
     from pillion.proxies.rendered import Missing, Rendered
     from pillion.settings import Settings
     from pillion.settings.offload import Offload
 
-# As whom workers run when nginx is started by root, as packages of nginx name that user.
-_USERS = ("www-data", "nginx", "nobody")
 _VERSION_S = 10.0
 _MOST_WORKERS = 4
+# The proxy's, all proxies', the instance's.
+_OWN_DIRECTORIES = 3
 
 
 class OffloadRenderer:
@@ -55,12 +56,14 @@ class OffloadRenderer:
             what = "its own address" if listen is None else "where the app listens"
             raise RenderError(f"cannot write the configuration of offload: {what} is not known yet")
         inbound = self._settings.ambassador.http
+        worker = self._worker(facts)
         made = OffloadFacts(
             facts=facts,
             listen=listen,
             target=target,
             build=self._read_build(),
-            user=worker_user(self._settings, self._offload.root),
+            user=None if worker is None else worker.user,
+            group=None if worker is None else worker.group,
             workers=min(_MOST_WORKERS, len(os.sched_getaffinity(0))),
             open_files=resource.getrlimit(resource.RLIMIT_NOFILE)[1],
             # Counted from inbound, of which this nginx is the first.
@@ -68,7 +71,7 @@ class OffloadRenderer:
             forwarded=inbound.forwarded,
         )
         try:
-            _make_places(made)
+            _make_places(made, worker)
         except OSError as error:
             raise RenderError(
                 f"cannot make the directories of offload: {error.filename}: {error.strerror}"
@@ -85,6 +88,23 @@ class OffloadRenderer:
     def _by_inbound(self) -> bool:
         to = self._offload.to or ("inbound" if self._settings.inbound is not None else "app")
         return to == "inbound"
+
+    def _worker(self, facts: Facts) -> Worker | None:
+        """As whom workers run; None: as we do, who are not root."""
+        offload = self._offload
+        reads = [offload.root, *([offload.protected] if offload.protected else [])]
+        try:
+            if os.geteuid() != 0:
+                check_ours(offload.user)
+                return None
+            # Of what is ours, the instance's own directories are opened for that user; what they lie in is not ours to open.
+            held = facts.state_dir
+            for _ in range(_OWN_DIRECTORIES):
+                held = os.path.dirname(held)
+            return choose_worker(offload.user, self._settings.app.user, reads, [held])
+        except PillionError as error:
+            # Nobody tells of a mode that was changed, so that it is looked at again.
+            raise RenderError(f"{error}", passing=True) from error
 
     def _read_build(self) -> NginxBuild:
         if self._build is None:
@@ -168,53 +188,20 @@ class Gate:
                 sys.stderr.write(why)
 
 
-def worker_user(settings: Settings, root: str) -> str | None:
-    """As whom workers run when we are root: as the app does, else as nginx usually does where that user may read `root`, else as root; None for others."""
-    if os.geteuid() != 0:
-        return None
-    if settings.app.user is not None:
-        return settings.app.user
-    for name in _USERS:
-        with contextlib.suppress(KeyError):
-            account = pwd.getpwnam(name)
-            return name if _may_read(os.path.realpath(root), account) else "root"
-    return "root"
-
-
-def _may_read(path: str, account: pwd.struct_passwd) -> bool:
-    """Whether somebody else may list the directory at `path` and go through all that it is in."""
-    groups = set(os.getgrouplist(account.pw_name, account.pw_gid))
-    needed = 5
-    while True:
-        try:
-            found = os.stat(path)
-        except OSError:
-            return False
-        mode = stat.S_IMODE(found.st_mode)
-        if found.st_uid == account.pw_uid:
-            mode >>= 6
-        elif found.st_gid in groups:
-            mode >>= 3
-        if mode & needed != needed:
-            return False
-        if path == "/":
-            return True
-        path, needed = os.path.dirname(path), 1
-
-
-def _make_places(made: OffloadFacts) -> None:
+def _make_places(made: OffloadFacts, worker: Worker | None) -> None:
     """The directories that nginx looks into or writes to; its workers may come to them, and to nothing else that is ours."""
     places = made.places
-    account = None if made.user in (None, "root") else pwd.getpwnam(str(made.user))
-    if account is not None:
+    if worker is not None and worker.uid == 0:
+        worker = None
+    if worker is not None:
         path = places.base
-        for _ in range(3):  # the proxy's, all proxies', the instance's
-            os.chown(path, -1, account.pw_gid)
+        for _ in range(_OWN_DIRECTORIES):
+            os.chown(path, -1, worker.gid)
             os.chmod(path, stat.S_IMODE(os.stat(path).st_mode) | stat.S_IXGRP)  # noqa: S103 # to pass through, for that group alone
             path = os.path.dirname(path)
     for path in (places.temporary, places.cache, places.compressed, places.gate):
         os.makedirs(path, 0o700, exist_ok=True)
-        if account is not None:
+        if worker is not None:
             writes = path in (places.temporary, places.cache)
-            os.chown(path, account.pw_uid if writes else -1, account.pw_gid)
+            os.chown(path, worker.uid if writes else -1, worker.gid)
             os.chmod(path, 0o700 if writes else 0o750)

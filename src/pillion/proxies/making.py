@@ -71,7 +71,7 @@ async def make(
         return Made(watched | wanted, words=f"{error}", passing=True)
     except RenderError as error:
         watched = _watched(error.used, error.templates) or watched
-        return Made(watched, words=_masked(f"{error}", values))
+        return Made(watched, words=_masked(f"{error}", values), passing=error.passing)
     return Made(watched, words=f"cannot render {facts.name}: its templates never have enough")
 
 

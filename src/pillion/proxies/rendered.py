@@ -65,7 +65,7 @@ class Missing(msgspec.Struct, frozen=True):
 
 
 class RenderError(PillionError):
-    """Templates and values that make no configuration; nothing changes until one of `used` or `templates` does."""
+    """Templates and values that make no configuration; nothing changes until one of `used` or `templates` does, unless the cause is `passing`."""
 
     def __init__(
         self,
@@ -73,8 +73,10 @@ class RenderError(PillionError):
         *,
         used: AbstractSet[Reference] = frozenset(),
         templates: AbstractSet[str] = frozenset(),
+        passing: bool = False,
     ) -> None:
         super().__init__(text)
+        self.passing = passing
         self.used = frozenset(used)
         self.templates = frozenset(templates)
 

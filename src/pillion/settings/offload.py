@@ -13,7 +13,7 @@ from pillion.settings.problems import Place
 from pillion.settings.proxies import ManagedProxy, Wait
 from pillion.settings.quantities import Duration, Size
 from pillion.settings.record import Record, setting
-from pillion.settings.references import Listen, Pattern
+from pillion.settings.references import Account, Listen, Pattern
 from pillion.settings.shapes import Strmap, Table
 
 OFFLOAD = "offload"
@@ -195,6 +195,14 @@ class Offload(Record):
         default=None,
         example="/usr/sbin/nginx",
         also=("command", "exec", "executable", "bin", "nginx"),
+    )
+    user: str | None = setting(
+        Account("user"),
+        "As whom nginx's workers run when the instance is started by root. Without it, as the app's user, www-data, nobody, nginx or the owner of "
+        "`root`: the first that may read the directories, and never as root.",
+        default=None,
+        example="www-data",
+        also=("worker_user", "run_as", "uid"),
     )
     stop_timeout_s: float = setting(
         Duration(0, 86400),
