@@ -34,6 +34,7 @@ from pillion.settings.units import (
     parse_size,
 )
 from pillion.settings.upstream_urls import split_upstream_url
+from pillion.settings.values import Values
 from pillion.settings.writing import toml
 
 # --- the scanner -------------------------------------------------------------------------------------------------------------
@@ -196,7 +197,18 @@ _WORDS = st.text(
 
 
 _SAMPLES = ["shop", "/healthz", "a.b-1", "sqlite", "app", "200-399", "[::1]:1/a.B"]
-_SAMPLES += ["tcp://db:1", "unix:/x", "https://h:1", "address", "cookie:a", "*.a", "/u/{b}/"]
+_SAMPLES += [
+    "/protected/",
+    "h2",
+    "pillion:x",
+    "tcp://db:1",
+    "unix:/x",
+    "https://h:1",
+    "address",
+    "cookie:a",
+    "*.a",
+    "/u/{b}/",
+]
 
 
 def values(kind: Kind) -> st.SearchStrategy[Any]:
@@ -274,6 +286,14 @@ def _plain(kind: Kind) -> st.SearchStrategy[Any]:
             return st.dictionaries(names, _plain(kind.table), max_size=2)
         case Tablelist():
             return st.lists(_plain(kind.table), max_size=2).map(tuple)
+        case Values():
+            # No None: TOML has no such value.
+            scalars = _WORDS | st.booleans() | st.integers(-(1 << 40), 1 << 40) | st.just(0.5)
+            return st.dictionaries(
+                st.sampled_from(["to", "a.b", "é"]),
+                scalars | st.lists(scalars, max_size=2) | st.dictionaries(st.just("x"), scalars),
+                max_size=3,
+            )
         case FileMode():
             return st.integers(0, 0o777)
         case Text():
