@@ -173,6 +173,8 @@ def test_the_tour_is_true(host: Host, shell: Shell) -> None:
         ":8081": ":$FRONT_PORT",
         "app.port=8001": "app.port=$SITE_PORT",
         "http.server 8001": "http.server $SITE_PORT",
+        # The checkout and this test's directories may be closed to all but their owner.
+        "--set offload.root=": f"--set offload.user={os.geteuid()} --set offload.root=",
         ". .venv/bin/activate": "true",
         # In single quotes, where the shell would not look.
         " 8000 ": " '$SITE_PORT' ",
