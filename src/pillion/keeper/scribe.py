@@ -276,6 +276,8 @@ class Scribe:
         self._tree.journal(self._inputs_by_name(EVENTS))
         self.drain(self._tree.drain_s)
         self._tree.end_sidecar()
+        # The sidecar's last words: records of requests, for instance, that a worker had gathered.
+        self.drain(self._tree.drain_s)
         self._tree.clear()
 
     def _inputs_by_name(self, name: str) -> Ring | None:
