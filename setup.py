@@ -18,6 +18,7 @@ COMPILED: list[str] = [
     "src/pillion/ambassador/forwarded.py",
     "src/pillion/ambassador/hub.py",
     "src/pillion/ambassador/inward.py",
+    "src/pillion/ambassador/line.py",
     "src/pillion/ambassador/live.py",
     "src/pillion/ambassador/metrics.py",
     "src/pillion/ambassador/outlet.py",

@@ -6,7 +6,8 @@
     unavailable  the answer 503            gateway   502 and 504
     5xx          any answer from 500 on    429       the answer 429
 
-Any other 4xx is the client's failure, not the upstream's, and has no name.
+Any other 4xx is the client's failure, not the upstream's, and has no name; nor has 508 (RFC 5842 section 7.2): the way of the request
+is a circle, whoever says so.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ _KINDS: Final = frozenset((CONNECT, RESET, TIMEOUT))
 _STATUSES: Final[dict[str, frozenset[int]]] = {
     "unavailable": frozenset((503,)),
     "gateway": frozenset((502, 504)),
-    "5xx": frozenset(range(500, 600)),
+    "5xx": frozenset(range(500, 600)) - {508},
     "429": frozenset((429,)),
 }
 NAMES: Final = (CONNECT, RESET, TIMEOUT, *_STATUSES)

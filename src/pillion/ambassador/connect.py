@@ -57,6 +57,7 @@ class Tunneller:
         lasting = Lasting(group, settings.retry)
         lasting.configure(settings.limit, settings.retry, now)
         upstream = LiveUpstream(OUTSIDE, settings, lasting, self._client() if secure else None, "")
+        upstream.tells_hops = False
         self._outside[key] = upstream
         if len(self._outside) > _MOST_OUTSIDE:
             self._forget()

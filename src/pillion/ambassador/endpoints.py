@@ -190,6 +190,14 @@ class EndpointGroup:
                     endpoint = self._away.pick(now, hash_key, _NOBODY)
         return endpoint
 
+    def still(self, endpoint: "Endpoint", now: float) -> bool:
+        """Whether a request that has waited for this endpoint may go to it: it takes part, and its breaker admits."""
+        if self._arranged is not None:
+            self.settle(now)
+        self._now = now
+        tier = endpoint.tier
+        return isinstance(tier, Tier) and tier.takes(endpoint, now)
+
     def retry_after(self, now: float) -> float:
         """In how many seconds a request may be admitted again; 0.0: now. The open time when nobody can say."""
         self.settle(now)

@@ -8,7 +8,7 @@ from .endpoint cimport Endpoint
 from .facts cimport Facts
 from .hub cimport Door, Hub
 from .inward cimport Inward
-from .live cimport LiveRoute, LiveUpstream, Times
+from .live cimport Lasting, LiveRoute, LiveUpstream, Times
 from .outward cimport Outward
 from .pool cimport Pool
 from .trace cimport Trace
@@ -16,12 +16,13 @@ from .ways cimport Way
 
 cdef int CONTENT_LENGTH
 cdef int QUEUED, DELAYED, CONNECTING, SENT, ANSWERING, TUNNEL, DONE
-cdef int _WHOLE_BYTES, _MOST_INFORMATIONAL, _LEAST_RETRIED
+cdef int _WHOLE_BYTES, _MOST_INFORMATIONAL, _MOST_LOOKS, _LEAST_RETRIED
 cdef double _NEVER, _FRESH_S
 cdef dict _status_lines
 
 cdef class Exchange:
     cdef public bint answered
+    cdef public Endpoint asked
     cdef public int attempts
     cdef public double began_s
     cdef public bint begun
@@ -76,8 +77,18 @@ cdef class Exchange:
     cpdef object begin(self)
     @cython.locals(upstream=LiveUpstream)
     cdef object _admitted(self, double now)
-    @cython.locals(pool=Pool, conn=Outward, upstream=LiveUpstream, endpoint=Endpoint)
+    @cython.locals(pool=Pool, conn=Outward, upstream=LiveUpstream, endpoint=Endpoint, other=Endpoint, within_s=cython.double)
     cdef object _try(self, double now)
+    @cython.locals(pool=Pool, upstream=LiveUpstream, endpoint=Endpoint)
+    cdef Endpoint _roomy(self, Endpoint full, double now)
+    @cython.locals(upstream=LiveUpstream, lasting=Lasting)
+    cdef object _wait(self, Endpoint endpoint, Pool pool, double now)
+    @cython.locals(now=cython.double, upstream=LiveUpstream, endpoint=Endpoint, pool=Pool, conn=Outward)
+    cpdef object room(self)
+    @cython.locals(upstream=LiveUpstream, endpoint=Endpoint, pool=Pool)
+    cdef object _waits_no_more(self)
+    @cython.locals(upstream=LiveUpstream)
+    cdef object _go(self, Endpoint endpoint, Pool pool, Outward conn, double now)
     @cython.locals(head=RequestHead, length=cython.longlong, parts=list, body=bytes)
     cdef object _send(self, Outward conn, double now)
     @cython.locals(endpoint=Endpoint)

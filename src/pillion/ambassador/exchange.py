@@ -1,7 +1,7 @@
 # cython: annotation_typing=False, auto_pickle=False
 """One request from its head to its last byte: routed, limited, tried, tried again, answered, and told of once.
 
-    QUEUED      waits for a place (`limit.concurrency`)         DELAYED   waits before a try: back-off, or a fault
+    QUEUED      waits for a place or a connection (`limit`)     DELAYED   waits before a try: back-off, or a fault
     CONNECTING  waits for a connection                          SENT      waits for the head of the answer
     ANSWERING   the answer is passed on                         TUNNEL    an accepted upgrade: bytes both ways
     DONE        over
@@ -22,6 +22,7 @@ from pillion.http.methods import IDEMPOTENT
 from pillion.settings.policies import Retry, Timeouts
 
 from .answers import OwnAnswer, encode
+from .connector import LOOP_DETECTED
 from .facts import Facts
 from .fields import trailer_fields, upgrade_of
 from .live import Times
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from .inward import Inward
     from .live import LiveRoute, LiveUpstream
     from .outward import Outward
+    from .pool import Pool
     from .trace import Trace
 
 QUEUED, DELAYED, CONNECTING, SENT, ANSWERING, TUNNEL, DONE = range(7)
@@ -46,6 +48,7 @@ REPLAY_BYTES = 65536
 """Of a request's body kept for another try; with more there is none."""
 _WHOLE_BYTES = 16384  # a write of its own is cheaper than a copy above it
 _MOST_INFORMATIONAL = 16
+_MOST_LOOKS = 3
 _NEVER = 1e18
 _LEAST_RETRIED = 429
 _WITH_BODY = frozenset(("POST", "PUT", "PATCH"))
@@ -61,6 +64,7 @@ class Exchange:
 
     __slots__ = (
         "answered",
+        "asked",
         "attempts",
         "began_s",
         "begun",
@@ -130,6 +134,8 @@ class Exchange:
         self.timeouts: Times = _NO_TIMES
         self.retry: RetryPolicy = _NO_RETRY
         self.endpoint: Endpoint | None = None
+        self.asked: Endpoint | None = None
+        """The one to which we wait for a connection."""
         self.held: Endpoint | None = None
         """That of a tunnel."""
         self.conn: Outward | None = None
@@ -261,11 +267,113 @@ class Exchange:
     def _try(self, now: float) -> None:
         upstream = self.upstream
         assert upstream is not None
-        group = upstream.group
-        endpoint = group.pick(now, self.hash_key, self.tried)
+        endpoint = upstream.group.pick(now, self.hash_key, self.tried)
         if endpoint is None:
             self.answer_own(upstream.nowhere(now))
             return
+        pool = endpoint.pool
+        if pool is None:
+            pool = upstream.pool_for(endpoint)
+        conn = None
+        within_s = _NEVER if self.head.method in IDEMPOTENT else _FRESH_S
+        if not pool.line.waiting:
+            conn = pool.take(now, within_s)
+        if conn is None and pool.most and (pool.line.waiting or not pool.room()):
+            other = self._roomy(endpoint, now)
+            if other is None:
+                self._wait(endpoint, pool, now)
+                return
+            endpoint, pool = other, other.pool
+            assert pool is not None
+            conn = pool.take(now, within_s)
+            if conn is None:
+                pool.room()
+        self._go(endpoint, pool, conn, now)
+
+    def _roomy(self, full: "Endpoint", now: float) -> "Endpoint | None":
+        """Another endpoint that has a connection, or room for one. A key waits where it belongs."""
+        upstream = self.upstream
+        assert upstream is not None
+        if self.hash_key is not None:
+            return None
+        passed = [*self.tried, full]
+        for _ in range(_MOST_LOOKS):
+            endpoint = upstream.group.pick(now, None, passed)
+            if endpoint is None or endpoint in passed:
+                return None
+            pool = endpoint.pool
+            if pool is None:
+                pool = upstream.pool_for(endpoint)
+            if not pool.line.waiting and (pool.idle or pool.room()):
+                return endpoint
+            passed.append(endpoint)
+        return None
+
+    def _wait(self, endpoint: "Endpoint", pool: "Pool", now: float) -> None:
+        """Wait for a connection to this endpoint, if there is a place in the queue."""
+        upstream = self.upstream
+        assert upstream is not None
+        lasting = upstream.lasting
+        if lasting.waiting >= upstream.queue:
+            lasting.rejected += 1
+            self._own(
+                "overloaded",
+                f"cannot open more than {pool.most} connections to {endpoint.key}",
+            )
+            return
+        lasting.waiting += 1
+        self.asked = endpoint
+        self.state = QUEUED
+        self.try_at_s = now + upstream.queue_timeout_s
+        pool.line.join(self)
+        self._arm()
+
+    def room(self) -> None:
+        """There is a connection to the endpoint that we wait for, or room for one: it is our turn."""
+        now = monotonic()
+        upstream, endpoint = self.upstream, self.asked
+        assert upstream is not None
+        assert endpoint is not None
+        self.asked = None
+        upstream.lasting.waiting -= 1
+        self.try_at_s = _NEVER
+        self.state = CONNECTING
+        pool = endpoint.pool
+        assert pool is not None
+        if pool.closed or not upstream.group.still(endpoint, now):
+            # It has gone, or failed, while we waited.
+            self._try(now)
+            return
+        conn = pool.take(now, _NEVER if self.head.method in IDEMPOTENT else _FRESH_S)
+        if conn is None and not pool.room():
+            self._wait(endpoint, pool, now)
+            return
+        self._go(endpoint, pool, conn, now)
+
+    def _waits_no_more(self) -> None:
+        """We have given up, whatever we waited for."""
+        upstream = self.upstream
+        if upstream is None:
+            return
+        gate, endpoint = upstream.gate, self.asked
+        if endpoint is not None:
+            self.asked = None
+            upstream.lasting.waiting -= 1
+            pool = endpoint.pool
+            assert pool is not None
+            pool.line.leave(self)
+        if gate is not None:
+            if self.placed:
+                self.placed = False
+                gate.leave()
+            elif self.ticket is not None:
+                gate.cancel(self.ticket)
+                self.ticket = None
+
+    def _go(self, endpoint: "Endpoint", pool: "Pool", conn: "Outward | None", now: float) -> None:
+        """Try it there, on `conn` or on a connection that is to be made."""
+        upstream = self.upstream
+        assert upstream is not None
         self.attempts += 1
         self.endpoint = endpoint
         self.tried.append(endpoint)
@@ -275,20 +383,8 @@ class Exchange:
         self.sent_any = False
         self.state = CONNECTING
         self.try_at_s = now + self.timeouts.try_s if self.timeouts.try_s else _NEVER
-        pool = endpoint.pool
-        if pool is None:
-            pool = upstream.pool_for(endpoint)
-        careful = self.head.method not in IDEMPOTENT
-        conn = pool.take(now, _FRESH_S if careful else _NEVER)
         if conn is not None:
             self._send(conn, now)
-            return
-        if upstream.most_connections and pool.opened >= upstream.most_connections:
-            self._verdict(now, None)
-            self._own(
-                "overloaded",
-                f"cannot open more than {upstream.most_connections} connections to {endpoint.key}",
-            )
             return
         self._arm()
         self.hub.connect(self, upstream, endpoint, pool)
@@ -305,8 +401,13 @@ class Exchange:
 
     def not_connected(self, attempt: int, reason: str, detail: str) -> None:
         """The hub could not connect for our try number `attempt`."""
-        if self.state == CONNECTING and attempt == self.attempts:
-            self._failed("connect", reason, detail)
+        if self.state != CONNECTING or attempt != self.attempts:
+            return
+        if reason == LOOP_DETECTED:
+            # Nobody has failed: the request is where it has been before, and would be again.
+            self._own(reason, detail)
+            return
+        self._failed("connect", reason, detail)
 
     def _send(self, conn: "Outward", now: float) -> None:
         try:
@@ -716,7 +817,10 @@ class Exchange:
                 now, "total-timeout", f"cannot wait longer for {name}: the total time is over"
             )
         elif self.state == QUEUED and now >= self.try_at_s:
-            self._own("queue-timeout", f"cannot wait longer for a place at {name}")
+            if upstream is not None:
+                upstream.lasting.rejected += 1
+            what = "a place at" if self.asked is None else "a connection to"
+            self._own("queue-timeout", f"cannot wait longer for {what} {name}")
         elif now >= self.try_at_s:
             self._failed(
                 "timeout",
@@ -806,14 +910,7 @@ class Exchange:
         if self.timer is not None:
             self.timer.cancel()
             self.timer = None
-        upstream = self.upstream
-        if upstream is not None and upstream.gate is not None:
-            if self.placed:
-                self.placed = False
-                upstream.gate.leave()
-            elif self.ticket is not None:
-                upstream.gate.cancel(self.ticket)
-                self.ticket = None
+        self._waits_no_more()
         self.hub.ended(self, self._facts(now))
 
     def _facts(self, now: float) -> Facts:

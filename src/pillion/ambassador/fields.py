@@ -69,6 +69,7 @@ _REQUEST: dict[bytes, int] = _HOP_BY_HOP | {
     b"traceparent": _TRACE,
     b"tracestate": _TRACE,
     b"max-forwards": _MAX_FORWARDS,
+    b"pillion-via": _ENDS_HERE,  # whoever exchanges the message continues it
 }
 
 
@@ -113,7 +114,7 @@ _NO_TRAILERS = frozenset(
     age authorization cache-control connection content-encoding content-length content-location
     content-range content-type cookie date expect expires forwarded host http2-settings if-match
     if-modified-since if-none-match if-range if-unmodified-since keep-alive location max-forwards
-    pragma proxy-authenticate proxy-authentication-info proxy-authorization proxy-connection range
+    pillion-via pragma proxy-authenticate proxy-authentication-info proxy-authorization proxy-connection range
     retry-after set-cookie te traceparent tracestate trailer transfer-encoding upgrade vary
     www-authenticate x-forwarded-for x-forwarded-host x-forwarded-proto x-real-ip
     """.split()

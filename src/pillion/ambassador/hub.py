@@ -159,6 +159,7 @@ class Hub:
     ) -> None:
         """Make a connection for the present try of an exchange."""
         attempt = exchange.attempts
+        pool.opening += 1
         try:
             self.tasks.start(
                 f"connect {endpoint.key}",
@@ -166,6 +167,7 @@ class Hub:
                 may_end=True,
             )
         except PillionError as error:
+            pool.opening -= 1
             exchange.not_connected(attempt, CONNECT_FAILED, str(error))
 
     async def _connect(
@@ -190,11 +192,15 @@ class Hub:
                 proxy_header=upstream.header_for(exchange.client.peer),
             )
         except ConnectFailed as error:
+            pool.opening -= 1
             exchange.not_connected(attempt, error.reason, str(error))
-            return
-        conn = cast("Outward", made)
-        conn.connect_s = monotonic() - began_s
-        exchange.connected(conn, attempt)
+        else:
+            # It counts as opened since it has its transport.
+            pool.opening -= 1
+            conn = cast("Outward", made)
+            conn.connect_s = monotonic() - began_s
+            exchange.connected(conn, attempt)
+        pool.freed()
 
     def tunnel(
         self,

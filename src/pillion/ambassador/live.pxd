@@ -32,6 +32,7 @@ cdef class Lasting:
     cdef public long long rejected
     cdef public long long requests
     cdef public long long retries
+    cdef public Py_ssize_t waiting
 
 cdef class LiveUpstream:
     cdef bytes _service
@@ -51,11 +52,13 @@ cdef class LiveUpstream:
     cdef public Py_ssize_t most_connections
     cdef public str name
     cdef public str proxy_protocol
+    cdef public Py_ssize_t queue
     cdef public double queue_timeout_s
     cdef public Py_ssize_t requests_each
     cdef public object retry
     cdef public str server_name
     cdef public object settings
+    cdef public bint tells_hops
     cdef public Times timeouts
     cdef public object tls
     cdef public str why_empty

@@ -16,6 +16,7 @@ from .pool import Pool
 from .proxy_protocol import Addresses, encode_v1, encode_v2
 from .rate import Bucket, Buckets
 from .retry import RetryPolicy
+from .snapshot import APP
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -79,7 +80,7 @@ class LimitState:
 class Lasting:
     """Of one upstream, by name: what goes on from snapshot to snapshot."""
 
-    __slots__ = ("budget", "gate", "group", "limit", "rejected", "requests", "retries")
+    __slots__ = ("budget", "gate", "group", "limit", "rejected", "requests", "retries", "waiting")
 
     def __init__(self, group: EndpointGroup, retry: "Retry") -> None:
         self.group = group
@@ -89,6 +90,8 @@ class Lasting:
         self.requests = 0
         self.retries = 0
         self.rejected = 0
+        self.waiting = 0
+        """For a connection, in the lines of all endpoints."""
 
     def configure(self, limit: "Limit", retry: "Retry", now: float) -> None:
         """Take other numbers; who waits goes on waiting."""
@@ -121,11 +124,13 @@ class LiveUpstream:
         "most_connections",
         "name",
         "proxy_protocol",
+        "queue",
         "queue_timeout_s",
         "requests_each",
         "retry",
         "server_name",
         "settings",
+        "tells_hops",
         "timeouts",
         "tls",
         "why_empty",
@@ -151,12 +156,15 @@ class LiveUpstream:
         self.retry = RetryPolicy(settings.retry)
         self.faults = Conditions(settings.breaker.on)
         self.fault: Fault | None = settings.fault
+        self.queue = settings.limit.queue
         self.queue_timeout_s = settings.limit.queue_timeout_s
         self.most_connections = settings.pool.connections
         self.idle_s = settings.pool.idle_s
         self.idle_connections = settings.pool.idle_connections
         self.requests_each = settings.pool.requests
         self.is_tcp = settings.protocol == "tcp"
+        # What the app does next is a request of its own, and the world outside need not know of our way in.
+        self.tells_hops = name != APP
         self.proxy_protocol = settings.proxy_protocol
         self.tls = tls
         self.host = b"" if settings.host is None else settings.host.encode()
@@ -168,7 +176,7 @@ class LiveUpstream:
 
     def pool_for(self, endpoint: "Endpoint") -> Pool:
         """The connections to one of its endpoints."""
-        pool = Pool(self.idle_s, self.idle_connections, self.requests_each)
+        pool = Pool(self.idle_s, self.idle_connections, self.requests_each, self.most_connections)
         endpoint.pool = pool
         return pool
 

@@ -11,6 +11,7 @@ from .pool cimport Pool
 
 cdef class Outward:
     cdef public double connect_s
+    cdef public bint counted
     cdef public Endpoint endpoint
     cdef public bint eof
     cdef public Exchange exchange
@@ -34,5 +35,7 @@ cdef class Outward:
     cpdef object release(self, double now, bint keep)
     cpdef object release_unused(self, double now)
     cpdef object detach(self)
+    cpdef object leave(self)
+    cdef object _uncount(self)
     cpdef object close(self)
     cpdef object abort(self)

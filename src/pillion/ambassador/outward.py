@@ -21,10 +21,13 @@ if TYPE_CHECKING:
 
 
 class Outward:
-    """The protocol of one connection to an endpoint. `served` counts exchanges, `pooled` says whether the pool has it."""
+    """The protocol of one connection to an endpoint. `served` counts exchanges, `pooled` says whether the pool has it, `counted`
+    whether it is one of those that the pool has opened.
+    """
 
     __slots__ = (
         "connect_s",
+        "counted",
         "endpoint",
         "eof",
         "exchange",
@@ -53,26 +56,29 @@ class Outward:
         self.write_paused = False
         self.reading = True
         self.eof = False
+        self.counted = False
 
     # What the transport tells us.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the transport."""
         self.transport = cast("asyncio.Transport", transport)
+        self.counted = True
         self.pool.opened += 1
         self.hub.outward_open += 1
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell whoever waits for an answer."""
         self.transport = None
-        self.pool.opened -= 1
         self.hub.outward_open -= 1
-        self.pool.forget(self)
+        self._uncount()
+        pool = self.pool
+        pool.forget(self)
         exchange = self.exchange
-        if exchange is None:
-            return
-        # Without an end of file before it (TLS: without close_notify) a stream is cut, not complete.
-        exchange.lost(self, exc)
+        if exchange is not None:
+            # Without an end of file before it (TLS: without close_notify) a stream is cut, not complete.
+            exchange.lost(self, exc)
+        pool.freed()
 
     def data_received(self, data: bytes) -> None:
         """Take bytes of an answer."""
@@ -176,9 +182,21 @@ class Outward:
         """Give the transport away: what follows on it is no HTTP, and not ours."""
         transport, self.transport = self.transport, None
         self.exchange = None
-        self.pool.opened -= 1
         self.hub.outward_open -= 1
+        self._uncount()
+        self.pool.freed()
         return transport
+
+    def leave(self) -> None:
+        """Close, idle as we are: whoever asked for room has ours at once, and not only when the socket is gone."""
+        self._uncount()
+        self.close()
+
+    def _uncount(self) -> None:
+        """Our room is free; once."""
+        if self.counted:
+            self.counted = False
+            self.pool.opened -= 1
 
     def close(self) -> None:
         """Close, what was written going out first."""
@@ -187,7 +205,8 @@ class Outward:
             self.transport.close()
 
     def abort(self) -> None:
-        """Close at once."""
+        """Close at once. Another try need not wait for the socket to be gone; those in line are called when it is."""
         self.exchange = None
+        self._uncount()
         if self.transport is not None:
             self.transport.abort()

@@ -51,7 +51,7 @@ def _upstream(runtime: Runtime, one: LiveUpstream, now: float) -> UpstreamReport
         one.name,
         endpoints=endpoints,
         active=sum(endpoint.active for endpoint in endpoints),
-        waiting=0 if gate is None else gate.waiting,
+        waiting=one.lasting.waiting + (0 if gate is None else gate.waiting),
         requests=one.lasting.requests,
         failures=sum(endpoint.failures for endpoint in endpoints),
         retries=one.lasting.retries,

@@ -21,6 +21,7 @@ from .breaker import CLOSED, OPEN
 from .connect import Tunneller
 from .credentials import Credentials
 from .egress import Egress
+from .hops import token_of
 from .live import LimitState, LiveRoute
 from .reading import Reader
 from .router import CompiledRoute, Router
@@ -62,7 +63,8 @@ class Needed(msgspec.Struct, frozen=True):
 class Runtime:
     """The policy in force. `ways` are by the names of their listening sockets; `settings` and `inbound` those of the snapshot.
 
-    `changed` is told of breakers: upstream, endpoint, old state, new state, why; `tls_told` of certificates.
+    `changed` is told of breakers: upstream, endpoint, old state, new state, why; `tls_told` of certificates. `run` tells this run from
+    every other one.
     """
 
     def __init__(
@@ -70,8 +72,10 @@ class Runtime:
         hub: Hub,
         changed: Callable[[str, str, str, str, str], None],
         tls_told: Callable[[TlsEvent], None],
+        run: str = "",
     ) -> None:
         self._hub = hub
+        self._run = run
         self._tls_told = tls_told
         self._tunneller = Tunneller(hub, lambda: self.tls_files().client(ClientTls()))
         self._reader = Reader()
@@ -285,6 +289,7 @@ class Runtime:
                 ),
                 egress=egress if kind == PROXY else None,
                 tunneller=self._tunneller,
+                hop=token_of(self._run, name),
             )
         return MappingProxyType(ways)
 

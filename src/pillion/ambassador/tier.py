@@ -192,6 +192,12 @@ class Tier:
         second = ready[other]
         return second if second.active < first.active else first
 
+    def takes(self, endpoint: "Endpoint", now: float) -> bool:
+        """Whether one that stands here could be chosen at `now`."""
+        if endpoint.place == _TRYING:
+            return endpoint.breaker.admits(now)
+        return endpoint.place == _READY
+
     def retry_after(self, now: float) -> float:
         """In how many seconds somebody may be admitted again, after `pick` found nobody; infinite: nobody will by time alone."""
         if self._ready or self._trial([], now) is not None:

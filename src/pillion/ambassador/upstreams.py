@@ -130,7 +130,12 @@ class Upstreams:
                 if at % IN_A_ROW == 0:
                     yield
                 if endpoint.pool is not None:
-                    endpoint.pool.configure(live.idle_s, live.idle_connections, live.requests_each)
+                    endpoint.pool.configure(
+                        live.idle_s,
+                        live.idle_connections,
+                        live.requests_each,
+                        live.most_connections,
+                    )
 
     def _make(self, name: str, settings: UpstreamSettings, zone: str) -> Lasting:
         def changed(endpoint: Endpoint, old: str, new: str, why: str) -> None:

@@ -13,6 +13,7 @@ from .router cimport CompiledRoute, RouteMatch, Router
 from .trace cimport Trace
 
 cdef dict _METHOD_BYTES
+cdef int PILLION_VIA
 
 cdef class Way:
     cdef public object credentials
@@ -20,6 +21,8 @@ cdef class Way:
     cdef public str direction
     cdef public object egress
     cdef public int forwarded
+    cdef public bytes hop
+    cdef public bytes hop_line
     cdef public int hops
     cdef public bint keeps_host
     cdef public int kind
@@ -31,10 +34,10 @@ cdef class Way:
     cdef public object tunneller
     cdef public int underscores
 
-    @cython.locals(head=RequestHead, authority=str, path=str, query=str, upstream=LiveUpstream, followed=Followed, route=LiveRoute, match=RouteMatch, compiled=CompiledRoute)
+    @cython.locals(head=RequestHead, authority=str, path=str, query=str, upstream=LiveUpstream, followed=Followed, route=LiveRoute, match=RouteMatch, compiled=CompiledRoute, via=bytes)
     cpdef object resolve(self, Exchange exchange, double now)
     cdef object _limited(self, LimitState limit, Exchange exchange, double now, str what)
-    @cython.locals(head=RequestHead, upstream=LiveUpstream, trace=Trace, route=LiveRoute, compiled=CompiledRoute, host=bytes, parts=list, method=bytes, target=bytes)
+    @cython.locals(head=RequestHead, upstream=LiveUpstream, trace=Trace, route=LiveRoute, compiled=CompiledRoute, host=bytes, parts=list, method=bytes, target=bytes, via=bytes)
     cpdef list request_head(self, Exchange exchange, Outward conn)
     @cython.locals(route=LiveRoute, compiled=CompiledRoute, parts=list)
     cpdef list answer_head(self, Exchange exchange, ResponseHead head, bytes line)

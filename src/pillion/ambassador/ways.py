@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from pillion.http.codec import CodecError
 from pillion.http.codec.grammar import METHODS
+from pillion.http.codec.names import PILLION_VIA
 from pillion.http.paths import BadPathError, normalise, split_target
 
 from .answers import OwnAnswer
@@ -18,6 +19,9 @@ from .egress import split_authority
 from .facts import INBOUND, OUTBOUND, Facts
 from .fields import UNDERSCORES, max_forwards, write_answer, write_request
 from .forwarded import client_address, forwarded_flags
+from .hops import FIELD as HOPS
+from .hops import continued, line_of
+from .hops import refusal as looped
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -45,7 +49,7 @@ class Way:
     """One way in under one snapshot.
 
     `default` is where requests go that no route takes. `named` finds upstreams by the host that is asked for, for the
-    proxy alone.
+    proxy alone. `hop` is the token by which it knows a request that has been here before.
     """
 
     __slots__ = (
@@ -54,6 +58,8 @@ class Way:
         "direction",
         "egress",
         "forwarded",
+        "hop",
+        "hop_line",
         "hops",
         "keeps_host",
         "kind",
@@ -79,6 +85,7 @@ class Way:
         credentials: "Credentials | None" = None,
         egress: "Egress | None" = None,
         tunneller: "Tunneller",
+        hop: bytes,
     ) -> None:
         self.kind = kind
         self.listener = listener
@@ -90,6 +97,8 @@ class Way:
         self.credentials = credentials
         self.egress = egress
         self.tunneller = tunneller
+        self.hop = hop
+        self.hop_line = line_of(hop)
         self.hops = limits.trusted_hops
         self.forwarded = forwarded_flags(limits.forwarded)
         self.underscores = UNDERSCORES[limits.underscores]
@@ -114,6 +123,11 @@ class Way:
                 "cannot be used without credentials: take them from PILLION_PROXY in the app's environment",
                 fields=((b"proxy-authenticate", CHALLENGE),),
             )
+        via = head.headers.known(PILLION_VIA)
+        if via is not None:
+            refusal = looped(via, self.hop)
+            if refusal is not None:
+                return refusal
         if head.method == "CONNECT":
             return self._connect(exchange, authority)
         try:
@@ -273,6 +287,13 @@ class Way:
             trace.lines,
             None if compiled is None else compiled.request_rules,
         )
+        if upstream.tells_hops and (
+            compiled is None
+            or compiled.request_rules is None
+            or HOPS not in compiled.request_rules.removed
+        ):
+            via = head.headers.known(PILLION_VIA)
+            parts.append(self.hop_line if via is None else continued(via, self.hop))
         if head.expect is not None and exchange.attempts == 1:
             parts.append(_EXPECT_LINE)
         return parts

@@ -89,7 +89,9 @@ class Ambassador:
         self._log_settings = defaults.log
         self._hub.red = Red()
         self._spans = Spans(self._hub.log, self._stream("spans"), loop)
-        self._runtime = Runtime(self._hub, self._breaker_changed, self._tls_changed)
+        self._runtime = Runtime(
+            self._hub, self._breaker_changed, self._tls_changed, f"{place.instance} {place.run}"
+        )
         self._doors = Doors(self._hub, self._runtime, self._tasks)
         self._policy = asyncio.Event()
         self._link = PolicyLink(

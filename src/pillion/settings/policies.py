@@ -188,7 +188,8 @@ class Limit(Record):
     )
     queue: int = setting(
         Whole(0, 1_000_000),
-        "Requests beyond `concurrency` that wait for their turn; any further one is answered 503 at once.",
+        "Requests beyond `concurrency` that wait for their turn, and as many for a connection beyond `pool.connections`; any further one is "
+        "answered 503 at once.",
         default=0,
         also=("max_pending_requests", "pending", "maxqueue", "backlog"),
     )

@@ -24,7 +24,7 @@ class PoolSettings(Record):
 
     connections: int = setting(
         Whole(0, 1_000_000),
-        "Connections to one endpoint, in each worker; 0: no bound.",
+        "Connections to one endpoint, in each worker; 0: no bound. Who finds none free waits, as `limit.queue` says.",
         default=0,
         also=("max_connections", "maxconn", "size", "max"),
     )

@@ -20,6 +20,8 @@ NAMES = (
     "balance",
     "tier",
     "endpoints",
+    "line",
+    "pool",
 )
 _NAME = "pillion_ambassador_source"
 _FOLDER = os.path.dirname(str(installed.__file__))

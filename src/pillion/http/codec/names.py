@@ -15,6 +15,7 @@ TE: Final = 7
 TRAILER: Final = 8
 TRACEPARENT: Final = 9
 TRACESTATE: Final = 10
+PILLION_VIA: Final = 11
 
 _NUMBERED = (
     b"host",
@@ -27,6 +28,7 @@ _NUMBERED = (
     b"trailer",
     b"traceparent",
     b"tracestate",
+    b"pillion-via",
 )
 # Not usual, but somebody on the way treats them in a way of their own.
 _TREATED = b"""
