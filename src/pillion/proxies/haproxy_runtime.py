@@ -114,7 +114,11 @@ class Runtime:
             return Level(False, why=why)
         try:
             async with self._turn:
-                return await self._bring_level(before, wanted, version)
+                try:
+                    return await self._bring_level(before, wanted, version)
+                except _Refused:
+                    # The last word of whoever was cut off before us may be done only after we have looked: look again, once.
+                    return await self._bring_level(before, wanted, version)
         except (UnreachableError, Garbage, _Refused) as error:
             return Level(False, why=str(error))
         finally:

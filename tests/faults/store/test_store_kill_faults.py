@@ -190,6 +190,21 @@ def test_a_store_whose_making_is_killed_is_whole_or_not_there(host: SqliteHost) 
             assert db.execute("SELECT count(*) FROM meta").fetchone() == (4,)
 
 
+def stop_between_transactions(child: subprocess.Popen[str], path: str) -> None:
+    """Stop a process where it holds no lock of the database."""
+    for _ in range(200):
+        child.send_signal(signal.SIGSTOP)
+        with contextlib.closing(sqlite3.connect(path, timeout=0.1)) as db:
+            try:
+                db.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError:
+                child.send_signal(signal.SIGCONT)
+                continue
+            db.rollback()
+            return
+    raise AssertionError("it holds the lock all the time")
+
+
 def test_a_writer_killed_between_commit_and_bell_is_noticed(host: SqliteHost) -> None:
     """Nobody rang for its last write: its death makes the others look."""
 
@@ -198,7 +213,7 @@ def test_a_writer_killed_between_commit_and_bell_is_noticed(host: SqliteHost) ->
             child = host.child("dies", "hold", "held", "3600")
             assert child.stdout is not None
             assert int(await asyncio.to_thread(child.stdout.readline)) == 1
-            child.send_signal(signal.SIGSTOP)
+            stop_between_transactions(child, host.path)
             with contextlib.closing(sqlite3.connect(host.path)) as db, db:
                 # As if the child had committed and not rung.
                 db.execute(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -182,6 +183,9 @@ def test_old_workers_are_counted_and_told_apart_by_load(serving: Nginx) -> None:
             # A request that is not finished keeps its worker.
             client.sendall(b"GET /served HTTP/1.1\r\nHost: x\r\n")
             wait_for("the worker has accepted it", lambda: _accepted(serving, len(clients)))
+            # Loads that follow each other within a twentieth of a second pass for one.
+            [present] = workers(pid).present
+            wait_for("it is older than that", lambda present=present: _age_s(present) > 0.1)
             text = serving.text(version, top="worker_shutdown_timeout 60s;")
             assert serving.apply(version, {MAIN: text}).ok
             # Until then the next client could still be theirs.
@@ -241,3 +245,10 @@ def _accepted(nginx: Nginx, count: int) -> bool:
     listening = [line for line in mine if line[3] == "0A"]
     established = [line for line in mine if line[3] == "01" and int(line[9]) != 0]
     return all(line[4].endswith("00000000") for line in listening) and len(established) >= count
+
+
+def _age_s(pid: int) -> float:
+    """For how long a process has been there (proc(5), stat, field 22)."""
+    with open(f"/proc/{pid}/stat") as file:
+        ticks = int(file.read().rpartition(")")[2].split()[19])
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
