@@ -127,8 +127,10 @@ def _check_seen(seen: Seen, storm: Storm) -> None:
 
 def _check_told(instance: Instance, source: Source, kind: str, first: str) -> None:
     """What the API says of it is what is served."""
-    told = ask(instance, "GET", f"/v1/proxies/{running.NAME}")[1]
-    assert told["state"] == "serving"
+    path = f"/v1/proxies/{running.NAME}"
+    # What was changed at run time is served before the file is level with it.
+    wait_for("it is settled", lambda: ask(instance, "GET", path)[1]["state"] == "serving")
+    told = ask(instance, "GET", path)[1]
     assert told["members"] == {_SERVICE: len(source.present)}
     # A HAProxy has read nothing since its start.
     assert (told["loaded"] == first) == (kind == "haproxy")
