@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from pillion.proxies.shipped import shipped_names
+from proxies_certificates import certificates
 from proxies_rendering import facts_of, haproxy_complaint, nginx_complaint, rendered, write
 from proxies_shipped import SERVICES, cases
 
@@ -18,36 +19,9 @@ GIXY = Path(__file__).parents[3] / ".venv/gixy/bin/gixy"
 def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A directory with a certificate, its key, both in one file, and a page."""
     directory = tmp_path_factory.mktemp("files")
-    certificates(directory)
+    certificates(directory, "DNS:localhost", "IP:127.0.0.1")
     (directory / "page.html").write_text("<h1>Back soon</h1>")
     return directory
-
-
-def certificates(directory: Path) -> None:
-    subprocess.run(
-        [
-            "openssl",
-            "req",
-            "-x509",
-            "-newkey",
-            "rsa:2048",
-            "-nodes",
-            "-days",
-            "2",
-            "-keyout",
-            directory / "key.pem",
-            "-out",
-            directory / "cert.pem",
-            "-subj",
-            "/CN=shop.example",
-            "-addext",
-            "subjectAltName=DNS:shop.example,DNS:localhost,IP:127.0.0.1",
-        ],
-        check=True,
-        capture_output=True,
-    )
-    both = (directory / "cert.pem").read_text() + (directory / "key.pem").read_text()
-    (directory / "both.pem").write_text(both)
 
 
 @pytest.mark.timeout(300)

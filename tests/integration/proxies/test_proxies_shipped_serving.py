@@ -14,6 +14,7 @@ import pytest
 from websockets.sync.client import connect
 from websockets.sync.server import serve
 
+from proxies_certificates import certificates
 from proxies_serving import KINDS, Server, free_port, serving
 
 if TYPE_CHECKING:
@@ -285,30 +286,3 @@ def accepts(port: int, flag: str) -> bool:
         timeout=20,
     )
     return b"Cipher is (NONE)" not in end.stdout and end.returncode == 0
-
-
-def certificates(directory: Path) -> None:
-    subprocess.run(
-        [
-            "openssl",
-            "req",
-            "-x509",
-            "-newkey",
-            "rsa:2048",
-            "-nodes",
-            "-days",
-            "2",
-            "-keyout",
-            directory / "key.pem",
-            "-out",
-            directory / "cert.pem",
-            "-subj",
-            "/CN=shop.example",
-            "-addext",
-            "subjectAltName=DNS:shop.example",
-        ],
-        check=True,
-        capture_output=True,
-    )
-    both = (directory / "cert.pem").read_text() + (directory / "key.pem").read_text()
-    (directory / "both.pem").write_text(both)

@@ -165,10 +165,6 @@ def read_request_line(data: bytes, start: int, limits: "Limits") -> tuple[str, s
     Return method, target, minor version, and where the header begins; the target's form is not checked here.
     Raise CodecError(400, 414, 501, 505).
     """
-    if COMPILED:
-        found = request_line_by_byte(data, start, limits.target_bytes)
-        if found is not None:
-            return found
     end = data.find(b"\r\n", start)
     name, target, minor = parse_request_line(data[start:end], limits)
     return name, target, minor, end + 2
@@ -262,10 +258,6 @@ def read_status_line(data: bytes, start: int) -> tuple[int, int, bytes, int]:
 
     Return status, minor version, reason phrase, and where the header begins. Raise CodecError(502).
     """
-    if COMPILED:
-        found = status_line_by_byte(data, start)
-        if found is not None:
-            return found
     end = data.find(b"\r\n", start)
     line = STATUS_LINE.fullmatch(data, start, end)
     if line is None:
