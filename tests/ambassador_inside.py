@@ -22,19 +22,31 @@ from pillion.ambassador.snapshot import (
     decode_raw,
     encode,
 )
+from pillion.ambassador.wire import HEADER_BYTES, Report, to_agent
 from pillion.base.tasks import RootTasks, TaskEnd
 from pillion.settings.ambassador import Ambassador
 from pillion.settings.edges import Inbound
 from pillion.settings.shapes import Table
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Generator, Mapping
 
     from pillion.ambassador.wire import UpstreamReport
     from pillion.settings.upstreams import Upstream
 
 _AMBASSADOR = Table(Ambassador())
 _INBOUND = Table(Inbound())
+
+
+def written(report: Generator[None, None, bytes]) -> Report:
+    """The report as the agent reads it."""
+    while True:
+        try:
+            next(report)
+        except StopIteration as end:
+            read = to_agent(end.value[HEADER_BYTES:])
+            assert isinstance(read, Report)
+            return read
 
 
 class Inside:
@@ -120,7 +132,8 @@ class Inside:
 
     def told(self, name: str) -> UpstreamReport:
         """What the worker says of an upstream now."""
-        return next(one for one in report(self.hub, self.runtime).upstreams if one.name == name)
+        told = written(report(self.hub, self.runtime))
+        return next(one for one in told.upstreams if one.name == name)
 
     def records(self) -> list[dict[str, Any]]:
         """The request log."""

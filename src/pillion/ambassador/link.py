@@ -27,10 +27,10 @@ from pillion.ambassador.wire import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Generator
 
     from pillion.ambassador.snapshot import RawSnapshot
-    from pillion.ambassador.wire import Report, ToAgent
+    from pillion.ambassador.wire import ToAgent
     from pillion.base.tasks import RootTasks
 
 FIRST_PAUSE_S = 0.05
@@ -46,7 +46,7 @@ class PolicyLink:
 
     `path` is the agent's socket, `file_path` the last snapshot's file, `worker` this component's name. `on_snapshot` puts a snapshot in force, or returns
     why it cannot be; it takes its time, one snapshot after the other, and of those that come meanwhile the newest is next. `on_breaker` is given upstream, endpoint (its key) and action (`steering.ACTIONS`), after the snapshot that has the endpoint.
-    `report` says how things stand, None when there is nothing to say.
+    `report` writes how things stand, a little in each turn, and returns it as it is sent (`wire.encode`); it may raise `WireError`.
 
     `revision` is that of the snapshot in force, 0 before there is one; `dropped` counts messages that an agent did not read in time.
     """
@@ -58,7 +58,7 @@ class PolicyLink:
         worker: str,
         on_snapshot: Callable[[RawSnapshot], Awaitable[str | None]],
         on_breaker: Callable[[str, str, str], None],
-        report: Callable[[], Report | None],
+        report: Callable[[], Generator[None, None, bytes]],
         tasks: RootTasks,
     ) -> None:
         self._path = path
@@ -101,7 +101,7 @@ class PolicyLink:
         if self._timer is not None or self._line is None:
             return
         due_s = max(self._loop.time() + REPORT_SOON_S, self._reported_s + REPORT_EVERY_S)
-        self._timer = self._loop.call_at(due_s, self._send_report)
+        self._timer = self._loop.call_at(due_s, self._begin_report)
 
     def transition(
         self, upstream: str, endpoint: str, old: str, new: str, reason: str, *, forced: bool = False
@@ -179,7 +179,7 @@ class PolicyLink:
             self.revision = snapshot.revision
             self._complaint = ""
             if self._steer(in_force(snapshot.forced, snapshots.steered(snapshot))):
-                self._send_report()  # who did it by hand looks at once
+                await self._send_report()  # who did it by hand looks at once
             self._send(Applied(snapshot.revision))
             self.changed()
         else:
@@ -198,25 +198,47 @@ class PolicyLink:
             self._on_breaker(upstream, endpoint, AUTO)
         return True
 
-    def _send_report(self) -> None:
+    def _begin_report(self) -> None:
+        self._timer = None
+        self._tasks.start("report", self._send_report(), may_end=True)
+
+    async def _send_report(self) -> None:
         self._cancel_timer()
         self._reported_s = self._loop.time()
-        report = self._report() if self._line is not None else None
-        if report is not None:
-            self._send(report)
+        line = self._line
+        if line is None:
+            return
+        writing = self._report()
+        while True:
+            try:
+                next(writing)
+            except StopIteration as end:
+                if self._line is line:
+                    self._put(end.value)
+                return
+            except WireError as error:
+                self._leave_out(str(error))
+                return
+            await asyncio.sleep(0)
 
     def _send(self, message: ToAgent) -> None:
+        try:
+            self._put(encode(message))
+        except WireError as error:
+            self._leave_out(str(error))
+
+    def _put(self, frame: bytes) -> None:
         line = self._line
         if line is None:
             return
         if line.unsent_bytes > MOST_UNSENT_BYTES:
             self.dropped += 1
-            return
-        try:
-            line.send(encode(message))
-        except WireError as error:
-            self.dropped += 1
-            self._complain(str(error))
+        else:
+            line.send(frame)
+
+    def _leave_out(self, why: str) -> None:
+        self.dropped += 1
+        self._complain(why)
 
     def _cancel_timer(self) -> None:
         if self._timer is not None:

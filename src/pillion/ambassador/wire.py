@@ -6,11 +6,11 @@ thing only, the whole policy; what is done to a breaker by hand is part of it, s
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias, cast
 
 import msgspec
 
-from pillion.ambassador.red_report import RedReport  # noqa: TC001 - msgspec reads it
+from pillion.ambassador.red_report import RedReport, SeriesReport
 from pillion.ambassador.snapshot import MOST_BYTES, VERSION, RawSnapshot, Snapshot
 
 if TYPE_CHECKING:
@@ -152,7 +152,37 @@ _to_agent: dict[str, msgspec.json.Decoder[ToAgent]] = {
 
 def encode(message: ToWorker | ToAgent) -> bytes:
     """The message with its length before it. Raises `WireError` when it is longer than a message may be."""
-    data = msgspec.json.encode(message)
+    return _framed(msgspec.json.encode(message))
+
+
+# A report may have thousands of endpoints: it is written in pieces, so that nobody waits for the whole.
+
+
+def encode_part(part: EndpointReport | UpstreamReport | SeriesReport) -> bytes:
+    """One piece of a report."""
+    return msgspec.json.encode(part)
+
+
+def written_endpoints(parts: list[bytes]) -> tuple[EndpointReport, ...]:
+    """The endpoints of an upstream that were encoded before: only to be encoded again, with their upstream."""
+    return cast("tuple[EndpointReport, ...]", _array(parts))
+
+
+def encode_report(
+    revision: int, upstreams: list[bytes], series: list[bytes], overflow: int
+) -> bytes:
+    """A `Report` of pieces, with its length before it. Raises `WireError` when it is longer than a message may be."""
+    red = RedReport(cast("list[SeriesReport]", _array(series)), overflow)
+    written = cast("tuple[UpstreamReport, ...]", _array(upstreams))
+    return _framed(msgspec.json.encode(Report(revision, upstreams=written, red=red)))
+
+
+def _array(parts: list[bytes]) -> msgspec.Raw:
+    # msgspec writes a Raw as it stands, wherever it is.
+    return msgspec.Raw(b"[" + b",".join(parts) + b"]")
+
+
+def _framed(data: bytes) -> bytes:
     if len(data) > MOST_BYTES:
         raise WireError(f"cannot send {len(data)} bytes: a message has {MOST_BYTES} at most")
     return len(data).to_bytes(HEADER_BYTES, "big") + data

@@ -36,11 +36,10 @@ from pillion.model.place import Place, read_place
 from pillion.settings.ambassador import Ambassador as Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Generator
 
     from pillion.ambassador.snapshot import RawSnapshot
     from pillion.ambassador.tls_files import TlsEvent
-    from pillion.ambassador.wire import Report
     from pillion.base.tasks import TaskEnd
     from pillion.model.stats import Stats
 
@@ -170,7 +169,7 @@ class Ambassador:
     def _tls_changed(self, event: TlsEvent) -> None:
         self._control.event(event.kind, event.detail)
 
-    def _report(self) -> Report | None:
+    def _report(self) -> Generator[None, None, bytes]:
         return report(self._hub, self._runtime)
 
     def _active(self) -> None:

@@ -32,7 +32,7 @@ from pillion.discovery.instance import ServiceInstance
 from pillion.settings import parse
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Coroutine
+    from collections.abc import AsyncIterator, Callable, Coroutine, Generator
     from pathlib import Path
 
     from pillion.ambassador.snapshot import EndpointSpec, RawSnapshot, Snapshot
@@ -153,9 +153,10 @@ class Worker:
     def _breaker(self, upstream: str, endpoint: str, action: str) -> None:
         self.breakers[upstream, endpoint] = action
 
-    def _report(self) -> Report:
+    def _report(self) -> Generator[None, None, bytes]:
         endpoint = EndpointReport("127.0.0.1:3000", requests=self.requests)
-        return Report(self.link.revision, (UpstreamReport("orders", (endpoint,)),))
+        yield
+        return encode(Report(self.link.revision, (UpstreamReport("orders", (endpoint,)),)))
 
     @property
     def keys(self) -> list[str]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
+from ambassador_inside import written
 from pillion.ambassador.hub import Hub
 from pillion.ambassador.metrics import Red
 from pillion.ambassador.reporting import report
@@ -98,7 +99,7 @@ def in_loop(work: Callable[[Runtime], None]) -> None:
 
 def reported(runtime: Runtime) -> Report:
     """What the agent is told."""
-    return report(runtime._hub, runtime)
+    return written(report(runtime._hub, runtime))
 
 
 def put(runtime: Runtime, raw: RawSnapshot) -> str | None:
@@ -288,6 +289,29 @@ def test_a_report_says_why_a_circuit_is_open() -> None:
         assert {one.reason for one in reported(runtime).upstreams[0].endpoints} == {""}
 
     in_loop(work)
+
+
+def test_a_report_of_ten_thousand_endpoints_is_many_small_steps() -> None:
+    runs: list[list[float]] = []
+
+    def work(runtime: Runtime) -> None:
+        assert put(runtime, many(1, 0)) is None
+        writing = report(runtime._hub, runtime)
+        steps = []
+        over = False
+        while not over:
+            began = thread_time()
+            over = next(writing, _OVER) is _OVER
+            steps.append(thread_time() - began)
+        runs.append(steps)
+        told = reported(runtime)
+        assert sum(len(one.endpoints) for one in told.upstreams) == UPSTREAMS * EACH
+
+    for _ in range(RUNS):
+        in_loop(work)
+    steps = [min(of_run) for of_run in zip(*runs, strict=True)]
+    assert len(steps) > UPSTREAMS * EACH / 100
+    assert max(steps) < sum(steps) / 20, (max(steps), sum(steps))
 
 
 def test_a_tcp_upstream_is_offered_what_the_settings_say() -> None:
