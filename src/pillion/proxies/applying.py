@@ -129,6 +129,8 @@ def _settle(state: State, actions: list[Action], now: float) -> tuple[State, lis
 def _begin(state: State, actions: list[Action], now: float) -> tuple[State, list[Action]]:
     again = state.again_s is not None and state.again_s <= now
     version = state.recall or state.pinned
+    # A change that was held back, or had to wait for old workers, is still the same.
+    kept_s = state.since_s if state.outcome in ("held", "waiting") else None
     begun = _with(
         state,
         phase="rendering",
@@ -144,6 +146,7 @@ def _begin(state: State, actions: list[Action], now: float) -> tuple[State, list
         again_s=None if again else state.again_s,
         gathering=NOTHING,
         changes=state.gathering.count,
+        since_s=state.gathering.first_s if kept_s is None else kept_s,
         began_s=now,
     )
     if version:
@@ -185,10 +188,17 @@ def _idle(state: State, event: Happening, now: float) -> tuple[State, list[Actio
             told: list[Action] = [Tell("proxy-edited", words, state.live)]
             if not (state.rules.corrects and state.live):
                 return state, told
-            state = _with(state, phase="returning", candidate=state.live, began_s=now)
+            state = _with(state, phase="returning", candidate=state.live, since_s=None, began_s=now)
             return state, [*told, Restore(state.live)]
         case Drifted(words) if state.live:
-            state = _with(state, phase="levelling", candidate=state.live, telling=True, began_s=now)
+            state = _with(
+                state,
+                phase="levelling",
+                candidate=state.live,
+                telling=True,
+                since_s=None,
+                began_s=now,
+            )
             return state, [Tell("proxy-drift", words, state.live), Mend()]
         case _:
             return state, []

@@ -93,9 +93,18 @@ def again_s(state: State, now: float) -> float:
 def tell_of(state: State, kind: str, why: str, now: float, changes: int) -> Tell:
     """An entry of the journal about the candidate."""
     took_s = max(0.0, now - state.began_s)
-    return Tell(kind, why, state.candidate, took_s=took_s, changes=changes)
+    waited_s = 0.0 if state.since_s is None else max(0.0, state.began_s - state.since_s)
+    return Tell(kind, why, state.candidate, took_s=took_s, waited_s=waited_s, changes=changes)
 
 
 def record_of(tell: Tell, outcome: Outcome) -> Record:
     """The same for the history."""
-    return Record(tell.version, outcome, tell.reason, tell.previous, tell.took_s, tell.changes)
+    return Record(
+        tell.version,
+        outcome,
+        tell.reason,
+        tell.previous,
+        tell.took_s,
+        tell.waited_s,
+        tell.changes,
+    )

@@ -327,6 +327,7 @@ def _entry(entry: Entry) -> HistoryEntry:
         reason=entry.reason,
         time=moment.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
         took_ms=entry.took_ms,
+        waited_ms=entry.waited_ms,
         changes=entry.changes,
         kept=bool(entry.files),
     )

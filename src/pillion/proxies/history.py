@@ -41,7 +41,7 @@ _NONE: Mapping[str, str] = {}
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """One attempt. `number` grows by one with each, `outcome` is a word (`applied`, `refused`, `returned`, …), `reason` a line or more. `at_s` is seconds since the epoch, `took_ms`
-    from the first change to the outcome, `files` SHA-256 by name of what is kept here."""
+    the work alone, `waited_ms` from the first change to its beginning, `files` SHA-256 by name of what is kept here."""
 
     number: int
     version: str
@@ -50,6 +50,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
     at_s: float
     took_ms: float = 0.0
+    waited_ms: float = 0.0
     changes: int = 0
     files: dict[str, str] = {}
     size: int = 0
@@ -80,6 +81,7 @@ class History:
         at_s: float,
         previous: str = "",
         took_ms: float = 0.0,
+        waited_ms: float = 0.0,
         changes: int = 0,
         secrets: Mapping[str, str] = _NONE,
     ) -> Entry:
@@ -97,6 +99,7 @@ class History:
             reason=unmarked(_hide(reason, secrets)),
             at_s=at_s,
             took_ms=took_ms,
+            waited_ms=waited_ms,
             changes=changes,
             files={name: digest(text.encode()) for name, text in marked.items()},
             size=sum(len(text.encode()) for text in marked.values()),

@@ -416,6 +416,8 @@ class Manager:
         data: dict[str, Json] = {"version": told.version, "previous": told.previous}
         if told.took_s:
             data["took_ms"] = round(told.took_s * 1000, 1)
+        if told.waited_s:
+            data["waited_ms"] = round(told.waited_s * 1000, 1)
         if told.changes:
             data["changes"] = told.changes
         if told.kind == "proxy-edited":

@@ -72,7 +72,8 @@ class ProxyPreview(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class HistoryEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """One attempt. `time` is RFC 3339 in UTC; `kept` when its files are there, so that one can go back to it."""
+    """One attempt. `time` is RFC 3339 in UTC; `took_ms` the work alone, `waited_ms` how long its first change had waited before; `kept` when its files are there,
+    so that one can go back to it."""
 
     number: int
     version: str
@@ -81,6 +82,7 @@ class HistoryEntry(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
     time: str
     took_ms: float
+    waited_ms: float = 0.0
     changes: int
     kept: bool
 

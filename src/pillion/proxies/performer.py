@@ -318,6 +318,7 @@ class Performer:
                     at_s=time.time(),
                     previous=record.previous,
                     took_ms=round(record.took_s * 1000, 1),
+                    waited_ms=round(record.waited_s * 1000, 1),
                     changes=record.changes,
                     secrets=self._secrets,
                 )

@@ -47,7 +47,8 @@ class State(msgspec.Struct, frozen=True):
     `live` is the last good version, whose files are in place whenever nothing is under way, `serving` whether it was proved since it was loaded;
     `loaded` the version that the process read when it was loaded last, which is older than `live` after a change at run time. `outcome` is what
     became of the last attempt, `reason` what has been wrong since then and was told, `pinned` the version that was chosen by hand.
-    `held` is what the guard said last. `trying`: this attempt is made although the same version was refused before.
+    `held` is what the guard said last. `trying`: this attempt is made although the same version was refused before. `since_s` is when the first
+    change came that led to it, None when somebody asked for it, `began_s` when work on it began.
     """
 
     rules: Rules
@@ -73,6 +74,7 @@ class State(msgspec.Struct, frozen=True):
     reason: str = ""
     outcome: Outcome = ""
     held: str = ""
+    since_s: float | None = None
     began_s: float = 0.0
     changes: int = 0
 
@@ -278,24 +280,26 @@ class Restore(msgspec.Struct, frozen=True):
 
 
 class Record(msgspec.Struct, frozen=True):
-    """Into the history: what became of a version."""
+    """Into the history: what became of a version; times as in `Tell`."""
 
     version: str
     outcome: Outcome
     reason: str
     previous: str = ""
     took_s: float = 0.0
+    waited_s: float = 0.0
     changes: int = 0
 
 
 class Tell(msgspec.Struct, frozen=True):
-    """Into the journal."""
+    """Into the journal. `took_s` is the work alone, `waited_s` how long its first change had waited before."""
 
     kind: str
     reason: str
     version: str = ""
     previous: str = ""
     took_s: float = 0.0
+    waited_s: float = 0.0
     changes: int = 0
 
 

@@ -557,3 +557,38 @@ def test_an_answer_that_nobody_waits_for_does_no_harm(late: Happening) -> None:
     actions = proxy(late)
     assert actions == []
     assert proxy(Moved()) == [Load()]
+
+
+# How long it took.
+
+
+def test_the_work_and_the_wait_before_it_are_told_apart() -> None:
+    proxy = serving(rules=Rules(wait_min_s=0.2, wait_max_s=2.0, levels=True))
+    proxy(Changed())
+    proxy.now += 0.15
+    proxy(Changed())
+    assert proxy.after(0.2) == [Render()]
+    proxy.now += 0.004
+    proxy(Candidate("two"), Levelled(1))
+    proxy.now += 0.05
+    proxy(Checked(), Moved())
+    assert proxy.last.kind == "proxy-changed"
+    [record] = proxy.records
+    for one in (proxy.last, record):
+        assert (one.took_s, one.waited_s) == pytest.approx((0.054, 0.35))
+
+
+def test_what_was_asked_for_by_hand_has_not_waited() -> None:
+    proxy = serving()
+    assert proxy(Asked()) == [Render()]
+    proxy(Candidate("two"), *APPLY)
+    assert proxy.last.waited_s == 0.0
+
+
+def test_a_change_that_waits_for_old_workers_is_still_the_same() -> None:
+    proxy = rendering()
+    proxy(Candidate("two", crowded=True))
+    assert proxy.state.outcome == "waiting"
+    assert proxy.after(0.5) == [Render()]
+    proxy(Candidate("two"), *APPLY)
+    assert proxy.last.waited_s == pytest.approx(0.7)
