@@ -87,6 +87,8 @@ def move_to_the_next_version(shop: Shop, traffic: Traffic) -> None:
     storefront = shop.storefront
     service = shop.following
     open_service(service)
+    # Others hear of it once it is ready and a check has found it healthy. Weight given to it before that is given to nobody: 503.
+    _wait_until_found(storefront, service)
     for old, new in ((50, 50), (0, 100)):
         weights = [{"upstream": "orders", "weight": old}, {"upstream": service.name, "weight": new}]
         words = ("config", "set", "ambassador/routes/0/to", json.dumps(weights))
@@ -96,6 +98,21 @@ def move_to_the_next_version(shop: Shop, traffic: Traffic) -> None:
         print(f"of the latest 20 orders {', '.join(f'{count} went to {name}' for name, count in sorted(found.items()))}")
     expect_no_failures(traffic)
     print(f"every order goes to {service.name} now; no request failed")
+
+
+def _wait_until_found(storefront: Service, service: Service) -> None:
+    """Return when the storefront's sidecar has an instance of the service to send customers to."""
+    title(shown("services", "list", service.name, "--instance", storefront.name))
+    deadline = time.monotonic() + 30
+    while True:
+        found = storefront.pillion("services", "list", service.name, "--json")
+        instances = json.loads(found.stdout)["instances"] if found.returncode == 0 else []
+        if any(one["status"] == "passing" for one in instances):
+            show(done(storefront, "services", "list", service.name))
+            return
+        if time.monotonic() > deadline:
+            raise DemoFailed(f"{service.name} was not among the services within 30 s: {found.stderr.strip() or found.stdout.strip()}")
+        time.sleep(0.05)
 
 
 def _wait_for_upstreams(storefront: Service, wanted: set[str]) -> dict[str, int]:

@@ -32,6 +32,8 @@ def make_shop(base: Path, receiver: str) -> Shop:
     ship = {"telemetry.otlp": receiver, "telemetry.protocol": "http/json", "telemetry.batch.wait": "500ms"}
     to_billing = {"app.env.BILLING_URL": f"http://127.0.0.1:{billing}", **ship}
     name = "orders-next"
+    warm = "health.checks.warm"
+    warming_up = {f"{warm}.kind": "startup", f"{warm}.exec": '["sleep", "0.7"]', f"{warm}.timeout": "10s"}
     return Shop(
         billing=Service(
             "billing",
@@ -54,7 +56,8 @@ def make_shop(base: Path, receiver: str) -> Shop:
                 **ship,
             },
         ),
-        following=Service(name, following, base, {"app.name": name, "app.env.SERVICE": name, **to_billing}, "orders"),
+        # It is ready at once, and healthy a moment later: only then others are told of it.
+        following=Service(name, following, base, {"app.name": name, "app.env.SERVICE": name, **warming_up, **to_billing}, "orders"),
         second=Service("orders-2", second, base, to_billing, "orders"),
         front=f"http://127.0.0.1:{front}",
         edge=f"http://127.0.0.1:{edge}",
