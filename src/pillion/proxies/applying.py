@@ -148,6 +148,7 @@ def _begin(state: State, actions: list[Action], now: float) -> tuple[State, list
         changes=state.gathering.count,
         since_s=state.gathering.first_s if kept_s is None else kept_s,
         began_s=now,
+        levelled_s=None,
     )
     if version:
         return begun, [*actions, Recall(version)]
@@ -269,7 +270,9 @@ def _levelling(state: State, event: Happening, now: float) -> tuple[State, list[
                 tell_of(state, "proxy-changed", "the process agrees with its file", now, changes)
             ]
         case Levelled(changes):
-            return _with(state, phase="checking", levelled=True, changes=changes), [Check()]
+            return _with(state, phase="checking", levelled=True, levelled_s=now, changes=changes), [
+                Check()
+            ]
         case NotLevelled() if mending:
             return _with(state, phase="loading"), [Load()]
         case NotLevelled(_, crowded):

@@ -94,7 +94,16 @@ def tell_of(state: State, kind: str, why: str, now: float, changes: int) -> Tell
     """An entry of the journal about the candidate."""
     took_s = max(0.0, now - state.began_s)
     waited_s = 0.0 if state.since_s is None else max(0.0, state.began_s - state.since_s)
-    return Tell(kind, why, state.candidate, took_s=took_s, waited_s=waited_s, changes=changes)
+    served_s = None if state.levelled_s is None else max(0.0, state.levelled_s - state.began_s)
+    return Tell(
+        kind,
+        why,
+        state.candidate,
+        took_s=took_s,
+        waited_s=waited_s,
+        served_s=served_s,
+        changes=changes,
+    )
 
 
 def record_of(tell: Tell, outcome: Outcome) -> Record:

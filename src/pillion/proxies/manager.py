@@ -418,6 +418,8 @@ class Manager:
             data["took_ms"] = round(told.took_s * 1000, 1)
         if told.waited_s:
             data["waited_ms"] = round(told.waited_s * 1000, 1)
+        if told.served_s is not None and told.kind == "proxy-changed":
+            data["served_ms"] = round(told.served_s * 1000, 1)
         if told.changes:
             data["changes"] = told.changes
         if told.kind == "proxy-edited":

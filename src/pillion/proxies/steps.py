@@ -48,7 +48,7 @@ class State(msgspec.Struct, frozen=True):
     `loaded` the version that the process read when it was loaded last, which is older than `live` after a change at run time. `outcome` is what
     became of the last attempt, `reason` what has been wrong since then and was told, `pinned` the version that was chosen by hand.
     `held` is what the guard said last. `trying`: this attempt is made although the same version was refused before. `since_s` is when the first
-    change came that led to it, None when somebody asked for it, `began_s` when work on it began.
+    change came that led to it, None when somebody asked for it, `began_s` when work on it began, `levelled_s` when the running process had it.
     """
 
     rules: Rules
@@ -76,6 +76,7 @@ class State(msgspec.Struct, frozen=True):
     held: str = ""
     since_s: float | None = None
     began_s: float = 0.0
+    levelled_s: float | None = None
     changes: int = 0
 
     @property
@@ -292,7 +293,9 @@ class Record(msgspec.Struct, frozen=True):
 
 
 class Tell(msgspec.Struct, frozen=True):
-    """Into the journal. `took_s` is the work alone, `waited_s` how long its first change had waited before."""
+    """Into the journal. `took_s` is the work alone, `waited_s` how long its first change had waited before. `served_s` is the part of the work after
+    which the running process had what was changed in it, None for a load; its file follows.
+    """
 
     kind: str
     reason: str
@@ -301,6 +304,7 @@ class Tell(msgspec.Struct, frozen=True):
     took_s: float = 0.0
     waited_s: float = 0.0
     changes: int = 0
+    served_s: float | None = None
 
 
 class Wake(msgspec.Struct, frozen=True):

@@ -573,6 +573,7 @@ def test_the_work_and_the_wait_before_it_are_told_apart() -> None:
     proxy.now += 0.05
     proxy(Checked(), Moved())
     assert proxy.last.kind == "proxy-changed"
+    assert proxy.last.served_s == pytest.approx(0.004)
     [record] = proxy.records
     for one in (proxy.last, record):
         assert (one.took_s, one.waited_s) == pytest.approx((0.054, 0.35))
