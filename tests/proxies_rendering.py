@@ -36,6 +36,7 @@ def facts_of(kind: ProxyKind, directory: str = "/nowhere", **changed: object) ->
         app_port=3000,
         proof_path=f"{directory}/proxy-edge.proof",
         admin_path=f"{directory}/proxy-edge.admin",
+        empty_path=f"{directory}/proxy-edge.empty",
     )
     return msgspec.structs.replace(facts, **changed)
 

@@ -41,21 +41,25 @@ class Ended(NamedTuple):
         )
 
 
-async def run_command(command: Sequence[str], timeout_s: float) -> Ended:
-    """Run `command` for at most `timeout_s` seconds in a session of its own, with nothing on its stdin.
+async def run_command(
+    command: Sequence[str], timeout_s: float, directory: str | None = None
+) -> Ended:
+    """Run `command` for at most `timeout_s` seconds in a session of its own, with nothing on its stdin, in `directory` or ours.
 
     What it leaves behind in its process group is killed in any case, also when the caller is cancelled.
     """
     read_end, write_end = os.pipe2(os.O_CLOEXEC)
     output = _Output(read_end)
     try:
-        how = await _run(command, timeout_s, write_end)
+        how = await _run(command, timeout_s, write_end, directory)
         return Ended(command[0], how, output.text())
     finally:
         output.close()
 
 
-async def _run(command: Sequence[str], timeout_s: float, write_end: int) -> str:
+async def _run(
+    command: Sequence[str], timeout_s: float, write_end: int, directory: str | None
+) -> str:
     try:
         process = await asyncio.create_subprocess_exec(
             *command,
@@ -63,6 +67,7 @@ async def _run(command: Sequence[str], timeout_s: float, write_end: int) -> str:
             stdout=write_end,
             stderr=write_end,
             start_new_session=True,
+            cwd=directory,
             env={name: text for name, text in os.environ.items() if name != VARIABLE},
         )
     except (OSError, ValueError) as error:

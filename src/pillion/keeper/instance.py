@@ -100,8 +100,15 @@ class Instance:
 
     def release(self) -> None:
         """Remove the runtime directory; the lock goes with the process."""
-        for name in os.listdir(self.runtime_dir):
-            os.unlink(f"{self.runtime_dir}/{name}")
+        with os.scandir(self.runtime_dir) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    # A proxy's room: it holds sockets, and no directories.
+                    for name in os.listdir(entry.path):
+                        os.unlink(f"{entry.path}/{name}")
+                    os.rmdir(entry.path)
+                else:
+                    os.unlink(entry.path)
         os.rmdir(self.runtime_dir)
 
 

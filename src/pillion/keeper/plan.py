@@ -67,14 +67,15 @@ if TYPE_CHECKING:
         protocol: str
 
     class ProxyPlan(TypedDict):
-        """A managed proxy that we run. In `command` `{conf}`, `{state}` and `{runtime}` are directories of the instance's;
-        `listeners` are bound by us and handed to it.
+        """A managed proxy that we run. In `command` and `room` `{conf}`, `{state}` and `{runtime}` are directories of the instance's;
+        `room` is where it is started, a directory that we make (None: where we were), `listeners` are bound by us and handed to it.
         """
 
         command: list[str]
         limits: LimitsPlan
         stop_signal: str
         stop_timeout_s: float
+        room: NotRequired[str | None]
         listeners: dict[str, ListenerPlan]
 
     class AmbassadorPlan(SidecarPlan):

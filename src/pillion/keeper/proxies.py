@@ -62,14 +62,15 @@ def directory(instance: Instance, name: str) -> str:
 
 def command(name: str, plan: ProxyPlan, instance: Instance) -> list[str]:
     """Return the command line, with the instance's own directories in place of `{conf}`, `{state}` and `{runtime}`."""
+    return [_placed(word, name, instance) for word in plan["command"]]
+
+
+def _placed(word: str, name: str, instance: Instance) -> str:
     state = directory(instance, name)
     places = {"{conf}": f"{state}/conf", "{state}": state, "{runtime}": instance.runtime_dir}
-    words = []
-    for word in plan["command"]:
-        for mark, place in places.items():
-            word = word.replace(mark, place)
-        words.append(word)
-    return words
+    for mark, place in places.items():
+        word = word.replace(mark, place)
+    return word
 
 
 def start(keeper: Keeper, component: Component) -> None:
@@ -88,6 +89,7 @@ def start(keeper: Keeper, component: Component) -> None:
     inherited = {at: sock.fileno() for at, sock in enumerate(sockets, start=_FIRST_FD)}
     output, null = keeper.output.streams["sidecar"].write, keeper.starter.null
     clear_sockets(keeper.instance.runtime_dir, component.name)
+    room = _room(component.name, plan, keeper.instance)
     try:
         pid, report = launch.start(
             launch.Launch(
@@ -95,6 +97,7 @@ def start(keeper: Keeper, component: Component) -> None:
                 _environment(keeper, component.name, list(inherited)),
                 {0: null, 1: output, 2: output, **inherited},
                 procs_files=group.procs_files(),
+                workdir=room,
                 open_files=open_files if isinstance(open_files, int) else None,
                 death_signal=int(signal.SIGTERM)
                 if keeper.plan["app"]["on_keeper_death"] == "stop"
@@ -127,6 +130,26 @@ def clear_sockets(directory: str, name: str) -> None:
                     os.unlink(path)
             except OSError:
                 continue  # the proxy itself says what is in its way
+
+
+def _room(name: str, plan: ProxyPlan, instance: Instance) -> str | None:
+    """Make the directory that a proxy is started in, without the sockets that a killed one has left there.
+
+    Its workers reach a socket in it by a name without a directory, whoever they are and whatever the directories above it allow.
+    """
+    room = plan.get("room")
+    if room is None:
+        return None
+    room = _placed(room, name, instance)
+    try:
+        os.makedirs(room, exist_ok=True)
+        os.chmod(room, 0o711)  # noqa: S103 # to pass through, not to list
+        for entry in os.listdir(room):
+            if stat.S_ISSOCK(os.lstat(f"{room}/{entry}").st_mode):
+                os.unlink(f"{room}/{entry}")
+    except OSError:
+        return room  # that it cannot be entered is told, and tried again
+    return room
 
 
 def _environment(keeper: Keeper, name: str, inherited: list[int]) -> dict[str, str]:

@@ -196,16 +196,20 @@ def _proxy(proxy: ManagedProxy) -> ProxyPlan:
             f'daemon off; pid "{state}/nginx.pid"; error_log stderr; error_log "{words}" emerg;'
         )
         command = [proxy.program, "-c", conf, "-p", "{conf}/", "-e", words, "-g", directives]
+        room: str | None = f"{{runtime}}/proxy-{proxy.name}.room"
     else:
         master = f"unix@{{runtime}}/proxy-{proxy.name}.master,mode,600"
         # With -C a file that the configuration names without a directory is the one beside it.
         command = [proxy.program, "-W", "-S", master, "-C", "{conf}", "-f", conf]
         command += ["-p", f"{state}/haproxy.pid"]
+        # It takes relative paths for those of the directory that it was started in: they are the user's.
+        room = None
     return {
         "command": command,
         "limits": _limits(proxy.limits),
         "stop_signal": PROXY_STOP_SIGNALS[proxy.kind],
         "stop_timeout_s": proxy.stop_timeout_s,
+        "room": room,
         "listeners": {},
     }
 

@@ -13,7 +13,7 @@ from pillion.api.context import ACT_TIMEOUT_S
 from pillion.errors import PillionError, RefusedError
 from pillion.health.check import CRITICAL
 from pillion.lifecycle.readiness import APP, readiness
-from pillion.proxies.facts import Facts
+from pillion.proxies.facts import EMPTY, Facts
 from pillion.proxies.outside import Outside
 from pillion.proxies.performer import World
 from pillion.proxies.site import Site
@@ -160,6 +160,7 @@ class Proxies:
             instance=place.instance,
             proof_path=self._socket(proxy, "proof"),
             admin_path=self._admin(proxy),
+            empty_path=EMPTY if site.ours else self._socket(proxy, "empty"),
             proves=proxy.prove,
             app_port=settings.app.port,
             old_workers_s=proxy.old_workers_s,
@@ -194,6 +195,7 @@ class Proxies:
                 program=proxy.program,
                 proof=proof,
                 words=self._socket(proxy, "words") if site.ours else "",
+                room=self._socket(proxy, "room") if site.ours else "",
             )
         from pillion.proxies.haproxy_driver import HaproxyDriver
 

@@ -43,7 +43,7 @@ _AT_ONCE = 4
 
 class NginxDriver:
     """The nginx of `site`. `proof` is the Unix socket on which it tells its version ("": it does not), `words` the file with what keeps it from loading ("": only what the configuration's own
-    `error_log` gets)."""
+    `error_log` gets), `room` the directory that it is started in ("": nobody knows)."""
 
     def __init__(
         self,
@@ -54,6 +54,7 @@ class NginxDriver:
         program: str = "nginx",
         proof: str = "",
         words: str = "",
+        room: str = "",
     ) -> None:
         self._site = site
         self._runner = runner
@@ -61,6 +62,7 @@ class NginxDriver:
         self._program = program
         self._proof = proof
         self._words = words
+        self._room = room
         # What its words and its workers were when it was told to load; None: it was not told by us.
         self._read: dict[str, int] = {}
         self._before: frozenset[int] | None = None
@@ -71,7 +73,8 @@ class NginxDriver:
         absolute = await asyncio.to_thread(self._absolute_names, directory)
         if absolute is not None:
             return absolute
-        ended = await run_command(self._command(directory), CHECK_S)
+        room = await asyncio.to_thread(self._open_room)
+        ended = await run_command(self._command(directory), CHECK_S, room)
         found = messages(ended.output, (directory, self._site.directory))
         if not ended.failure:
             return Verdict(True, output=ended.output)
@@ -159,6 +162,15 @@ class NginxDriver:
         pid = os.path.join(self._site.state, "check.pid")
         settings = f"daemon off; pid {pid}; error_log stderr;"
         return (*command, "-p", f"{directory}/", "-g", settings)
+
+    def _open_room(self) -> str | None:
+        """Where the check runs, since that is where sockets without a directory are; the keeper makes it with the first start."""
+        if not self._room:
+            return None
+        with contextlib.suppress(OSError):  # nginx says what it cannot bind
+            os.makedirs(self._room, exist_ok=True)
+            os.chmod(self._room, 0o711)  # noqa: S103 # to pass through, not to list
+        return self._room if os.path.isdir(self._room) else None
 
     def _absolute_names(self, directory: str) -> Verdict | None:
         """A file that names another of ours by where it is served would have the old one checked."""
