@@ -12,7 +12,7 @@ from pillion.environment.secrecy import without_userinfo
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pillion.environment.files import Files
+    from pillion.base.host_files import Files
 
 _MOST_ARGUMENTS = 1000
 _MOST_CHARACTERS = 4096

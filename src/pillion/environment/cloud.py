@@ -15,7 +15,7 @@ from pillion.environment.facts import Cloud
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pillion.environment.files import Files
+    from pillion.base.host_files import Files
 
 AWS, GCP, AZURE = "aws", "gcp", "azure"
 # The same link-local address with all three.

@@ -14,9 +14,9 @@ from pillion.environment.facts import Container
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from pillion.environment.files import Files
-    from pillion.environment.groups import GroupPath
-    from pillion.environment.mounts import Mount
+    from pillion.base.control_groups import GroupPath
+    from pillion.base.host_files import Files
+    from pillion.base.mounts import Mount
 
 DOCKER, PODMAN, CONTAINERD, CRIO = "docker", "podman", "containerd", "cri-o"
 LXC, NSPAWN = "lxc", "systemd-nspawn"

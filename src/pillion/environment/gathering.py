@@ -9,16 +9,18 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from pillion.base.control_groups import memory_limit, parse_groups, quota_cores
+from pillion.base.host_files import Files
+from pillion.base.mounts import parse_mounts
 from pillion.environment import app, container, hardware, host, network, pod
+from pillion.environment.disks import disks, measure
 from pillion.environment.facts import Cpu, Disk, Host
-from pillion.environment.files import Files
-from pillion.environment.groups import memory_limit, parse_groups, quota_cores
-from pillion.environment.mounts import disks, measure, parse_mounts
 from pillion.environment.secrecy import allowed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from pillion.base.mounts import Mount
     from pillion.environment.facts import (
         Container,
         Distribution,
@@ -27,7 +29,6 @@ if TYPE_CHECKING:
         Pod,
         Process,
     )
-    from pillion.environment.mounts import Mount
 
 # Larger than the mountinfo of a host with thousands of containers.
 _MOUNTINFO_BYTES = 4 << 20

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from pillion.environment.facts import Memory
 
 if TYPE_CHECKING:
-    from pillion.environment.files import Files
+    from pillion.base.host_files import Files
 
 # x86 says "model name", s390 and others "processor", ARM boards "Hardware" or "Model".
 _MODEL_KEYS = ("model name", "cpu model", "cpu", "hardware", "model")

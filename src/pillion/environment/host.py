@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from pillion.environment.facts import Distribution, Kernel
 
 if TYPE_CHECKING:
-    from pillion.environment.files import Files
+    from pillion.base.host_files import Files
 
 # Random, and ours alone: what another application derives from the same machine id is not comparable.
 _APPLICATION = bytes.fromhex("6f0a35a3b3964c0fa5be0f3e1e7f9c2d")

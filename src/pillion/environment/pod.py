@@ -10,9 +10,9 @@ from pillion.environment.facts import Pod
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from pillion.environment.files import Files
-    from pillion.environment.groups import GroupPath
-    from pillion.environment.mounts import Mount
+    from pillion.base.control_groups import GroupPath
+    from pillion.base.host_files import Files
+    from pillion.base.mounts import Mount
 
 _ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
 # Where the documentation of the downward API and most charts mount it.

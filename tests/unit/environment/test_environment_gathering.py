@@ -33,9 +33,9 @@ from environment_trees import (
     plant,
 )
 
+from pillion.base.host_files import Files
 from pillion.environment.cloud import find_provider
 from pillion.environment.facts import Container, Disk, Interface, Memory, Pod
-from pillion.environment.files import Files
 from pillion.environment.gathering import Gathering
 from pillion.environment.host import machine_identity
 

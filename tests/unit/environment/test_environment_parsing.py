@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pillion.base.mounts import mount_of, parse_mounts
 from pillion.environment.app import parse_arguments, parse_bounds
 from pillion.environment.facts import Interface
 from pillion.environment.hardware import parse_cpu_list, parse_cpu_model
 from pillion.environment.host import parse_os_release
-from pillion.environment.mounts import mount_of, parse_mounts
 from pillion.environment.network import interfaces, parse_interfaces
 from pillion.environment.pod import parse_labels
 from pillion.environment.secrecy import allowed, without_userinfo

@@ -1,18 +1,14 @@
-"""Mounts, and which of them hold the files that matter."""
+"""The mounts of a host, and which of them holds a path."""
 
 from __future__ import annotations
 
-import os
 import re
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from pillion.environment.facts import Disk
-from pillion.environment.secrecy import without_userinfo
-
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Sequence
 
 _ESCAPE = re.compile(r"\\([0-7]{3})")
 
@@ -50,42 +46,6 @@ def mount_of(mounts: Sequence[Mount], path: str) -> Mount | None:
         ):
             best = mount
     return best
-
-
-def disks(
-    mounts: Sequence[Mount],
-    places: Mapping[str, str],
-    measure: Callable[[str], tuple[int, int] | None],
-) -> list[Disk]:
-    """The file systems that hold `places` (what for: path), each once. `measure` gives size and free bytes of a mount point."""
-    held: dict[Mount, list[str]] = {}
-    for purpose, path in places.items():
-        mount = mount_of(mounts, path)
-        if mount is not None:
-            held.setdefault(mount, []).append(purpose)
-    found = []
-    for mount, purposes in held.items():
-        size, free = measure(mount.point) or (None, None)
-        found.append(
-            Disk(
-                mount=mount.point,
-                device=without_userinfo(mount.source),
-                kind=mount.kind,
-                holds=purposes,
-                size=size,
-                free=free,
-            )
-        )
-    return found
-
-
-def measure(point: str) -> tuple[int, int] | None:
-    """Size and free bytes of the file system at `point`, None when it does not say; may hang with a network file system."""
-    try:
-        told = os.statvfs(point)
-    except OSError:
-        return None
-    return told.f_blocks * told.f_frsize, told.f_bavail * told.f_frsize
 
 
 def _plain(field: str) -> str:

@@ -13,8 +13,8 @@ import msgspec
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pillion.environment.files import Files
-    from pillion.environment.mounts import Mount
+    from pillion.base.host_files import Files
+    from pillion.base.mounts import Mount
 
 # cgroup v1 says "no limit" with the largest multiple of a page that fits (memory.txt); anything near it is none.
 _NO_LIMIT = 1 << 60
