@@ -170,6 +170,7 @@ class KeeperPeer:
             "shutdown": lambda _: {},
             "reload": lambda _: {},
             "app-ready": lambda _: {},
+            "app-processes": lambda _: {"pid": None, "pids": []},
             "watchdog": lambda _: {"timeout_s": 10.0, "beats": 1},
         }
         for action in ("start", "stop", "restart", "signal", "limits"):

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from pillion.model.stats import Stats
     from pillion.proxies.fleet import Fleet
     from pillion.secrets.secrets import Secrets
+    from pillion.telemetry.measurement import Measurement
 
 T = TypeVar("T")
 
@@ -55,7 +56,7 @@ class Context(msgspec.Struct):
 
     `state` is what the keeper said last, None before it has said anything. `closing` is set when this
     agent retires or stops: streams end themselves then. `reload` does the work of `POST /v1/reload`, and
-    `stats` gives the agent's own numbers as they are now.
+    `stats` gives the agent's own numbers as they are now; `measure` looks at processes and host, and raises `UnreachableError`.
     """
 
     control: Control
@@ -68,6 +69,7 @@ class Context(msgspec.Struct):
     streams: int = 0
     inlet: Inlet | None = None
     surroundings: Surroundings | None = None
+    measure: Callable[[], Awaitable[list[Measurement]]] | None = None
     access: Access | None = None
     health: Health | None = None
     secrets: Secrets | None = None

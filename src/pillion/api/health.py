@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -11,6 +12,7 @@ from pillion.api.answers import json_answer
 from pillion.api.metrics import render
 from pillion.api.problems import problem
 from pillion.api.route import METRICS
+from pillion.errors import UnreachableError
 from pillion.health.check import CRITICAL, READINESS
 from pillion.http.server import Response
 from pillion.lifecycle.readiness import Readiness, readiness
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from pillion.ambassador.wire import Sample
     from pillion.api.context import Context
     from pillion.http.server import Request
+    from pillion.telemetry.measurement import Measurement
 
 
 class Alive(msgspec.Struct, frozen=True):
@@ -51,9 +54,18 @@ def readyz(context: Context, _request: Request, _values: tuple[str, ...]) -> Res
 
 async def metrics(context: Context, _request: Request, _values: tuple[str, ...]) -> Response:
     """Fresh from the keeper; what it said last when it does not answer, since a gap would hide the rest."""
-    status = await context.best_status()
-    page = render(status, context.stats(), context.version, _seen_by_workers(context))
+    status, measured = await asyncio.gather(context.best_status(), _measured(context))
+    page = render(status, context.stats(), context.version, _seen_by_workers(context), measured)
     return Response(200, [(b"content-type", METRICS.encode())], page)
+
+
+async def _measured(context: Context) -> list[Measurement]:
+    if context.measure is None:
+        return []
+    try:
+        return await context.measure()
+    except UnreachableError:
+        return []  # a gap in these must not hide the rest
 
 
 def _seen_by_workers(context: Context) -> Iterator[tuple[str, Iterator[Sample]]]:

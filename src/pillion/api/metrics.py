@@ -10,6 +10,7 @@ import re
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from pillion.api.measurements import add_measurements
 from pillion.model.component import STATES
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from pillion.ambassador.wire import Sample
     from pillion.model.component import Component, Status
     from pillion.model.stats import Stats
+    from pillion.telemetry.measurement import Measurement
 
 # Samples of one component's own stats; a process that counts more has a mistake in its labels.
 SAMPLES_PER_COMPONENT = 500
@@ -53,6 +55,7 @@ class Exposition:
     def __init__(self) -> None:
         self._families: dict[str, list[str]] = {}
         self._histograms: set[str] = set()
+        self._help = dict(_FIXED)
         self.dropped = 0
 
     def add(
@@ -65,13 +68,17 @@ class Exposition:
             self._histograms.add(histogram)
         self._families.setdefault(histogram or name, []).append(sample)
 
+    def describe(self, name: str, text: str) -> None:
+        """Say what the family `name` is: one line without backslashes."""
+        self._help[name] = text
+
     def text(self) -> bytes:
         """The whole document."""
         self.add("pillion_metrics_dropped_total", {}, self.dropped)
         lines: list[str] = []
         for name, samples in self._families.items():
-            if name in _FIXED:
-                lines.append(f"# HELP {name} {_FIXED[name]}")
+            if name in self._help:
+                lines.append(f"# HELP {name} {self._help[name]}")
             kind = "counter" if name.endswith("_total") else "gauge"
             lines.append(f"# TYPE {name} {'histogram' if name in self._histograms else kind}")
             lines.extend(samples)
@@ -83,10 +90,11 @@ def render(
     own: Stats,
     version: str,
     workers: Iterable[tuple[str, Iterable[Sample]]] = (),
+    measurements: Iterable[Measurement] = (),
 ) -> bytes:
     """The document for what the keeper told, with the agent's `own` numbers as they are this moment.
 
-    `workers` are the ambassador's by component, each with what it has seen of requests.
+    `workers` are the ambassador's by component, each with what it has seen of requests; `measurements` are of processes and host.
     """
     page = Exposition()
     if status is not None:
@@ -100,6 +108,7 @@ def render(
         _stats(page, "agent", own)
     for name, samples in workers:
         _seen(page, name, samples)
+    add_measurements(page, measurements)
     return page.text()
 
 

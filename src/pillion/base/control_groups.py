@@ -65,6 +65,19 @@ def memory_limit(files: Files, groups: list[GroupPath], mounts: list[Mount]) -> 
 
 def directories(groups: list[GroupPath], mounts: list[Mount], controller: str) -> Iterator[str]:
     """Every directory that may limit `controller` for a process: its own group's and those above, both hierarchies."""
+    for mount, path in _mounted(groups, mounts, controller):
+        yield from _upwards(mount, path)
+
+
+def own_directories(groups: list[GroupPath], mounts: list[Mount], controller: str) -> Iterator[str]:
+    """The directory of the process's own group, in each hierarchy that may have `controller`."""
+    for mount, path in _mounted(groups, mounts, controller):
+        yield next(_upwards(mount, path))
+
+
+def _mounted(
+    groups: list[GroupPath], mounts: list[Mount], controller: str
+) -> Iterator[tuple[Mount, str]]:
     for mount in mounts:
         if mount.kind == "cgroup2":
             path = next((group.path for group in groups if not group.controllers), None)
@@ -73,7 +86,7 @@ def directories(groups: list[GroupPath], mounts: list[Mount], controller: str) -
         else:
             continue
         if path is not None:
-            yield from _upwards(mount, path)
+            yield mount, path
 
 
 def _upwards(mount: Mount, path: str) -> Iterator[str]:

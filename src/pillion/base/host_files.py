@@ -39,3 +39,10 @@ class Files:
             return os.readlink(f"{self._root}{path}")
         except OSError:
             return None
+
+    def names(self, path: str) -> list[str] | None:
+        """What is in the directory, None when it cannot be read."""
+        try:
+            return os.listdir(f"{self._root}{path}")
+        except OSError:
+            return None

@@ -1,20 +1,19 @@
 """Answers the question where the app runs: puts together the host's facts, the cloud's, the keeper's and Pillion's own.
 
-The host's facts are read in a thread, one at a time for all who ask, since a file system of a network may hang for
-ever; whoever asks meanwhile waits for the same reading, with a bound.
+The host's facts are read aside, since a file system of a network may hang for ever, and waited for with a bound.
 """
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
-import threading
 import time
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from pillion import __version__
+from pillion.base.aside import Aside
 from pillion.environment.cloud import find_provider
 from pillion.environment.facts import Environment, InForce, Sidecar
 from pillion.environment.metadata import fetch
@@ -58,7 +57,7 @@ class Surroundings:
         self._gathering: Gathering | None = None
         self._fetch = fetch_cloud
         self._read_s = read_s
-        self._reading: asyncio.Future[Reading] | None = None
+        self._reading: Aside[Reading] = Aside("environment")
         self._cloud: Cloud | None = None
         self._cloud_again_s = 0.0
         self._asking = asyncio.Lock()
@@ -86,54 +85,18 @@ class Surroundings:
         )
 
     async def _read(self, pid: int | None, started: str | None) -> Reading:
-        if self._reading is None or self._reading.done():
-            loop = asyncio.get_running_loop()
-            reading: asyncio.Future[Reading] = loop.create_future()
-            self._reading = reading
-            # A daemon: one that hangs with a file system must not keep the process from ending.
-            threading.Thread(
-                target=self._read_here,
-                args=(loop, reading, pid, started),
-                name="environment",
-                daemon=True,
-            ).start()
         try:
-            async with asyncio.timeout(self._read_s):
-                return await asyncio.shield(self._reading)
+            return await self._reading.run(lambda: self._read_here(pid, started), self._read_s)
         except TimeoutError:
             raise UnreachableError(
                 f"cannot tell the environment: reading it takes longer than {self._read_s:g} s; "
                 "is a network file system away?"
             ) from None
 
-    def _read_here(
-        self,
-        loop: asyncio.AbstractEventLoop,
-        reading: asyncio.Future[Reading],
-        pid: int | None,
-        started: str | None,
-    ) -> None:
-        """The body of the thread."""
-        try:
-            gathering = self._gathering = self._gathering or self._make()
-            local = gathering.read(pid, started)
-            provider = find_provider(gathering.files)
-            result: Reading | Exception = local, provider, read_sidecar(self._place)
-        except Exception as error:  # noqa: BLE001 # told to whoever waits
-            result = error
-
-        def tell() -> None:
-            if reading.done():
-                return
-            if isinstance(result, Exception):
-                reading.set_exception(result)
-            else:
-                reading.set_result(result)
-
-        try:
-            loop.call_soon_threadsafe(tell)
-        except RuntimeError:
-            return  # the loop has ended, and nobody waits any more
+    def _read_here(self, pid: int | None, started: str | None) -> Reading:
+        gathering = self._gathering = self._gathering or self._make()
+        local = gathering.read(pid, started)
+        return local, find_provider(gathering.files), read_sidecar(self._place)
 
     async def _ask_cloud(self, provider: str) -> Cloud:
         async with self._asking:

@@ -16,6 +16,7 @@ from pillion.processes.agent_part import Part
 from pillion.processes.agent_projection import ProjectionPart
 from pillion.processes.agent_proxies import ProxiesPart
 from pillion.processes.agent_readiness import AppProbe
+from pillion.processes.agent_sampling import SamplingPart
 from pillion.processes.agent_secrets import SecretsPart
 from pillion.processes.agent_store import StorePart
 from pillion.processes.agent_watchdog import WatchdogPart
@@ -63,5 +64,6 @@ def make_parts(outfit: Outfit) -> tuple[Part, ...]:
         AppProbe(outfit.control, outfit.settings.app, outfit.tasks),
         PostedLogs(outfit),
         EnvironmentFacts(outfit),
+        SamplingPart(outfit),
         WatchdogPart(outfit),
     )

@@ -141,7 +141,7 @@ def test_metrics_of_every_process(keeper: KeeperPeer) -> None:
     assert "pillion_metrics_dropped_total 1" in lines
     assert any(line.startswith('pillion_loop_lag_seconds{component="agent"}') for line in lines)
     sample = re.compile(
-        r'[a-z_]+(\{[a-z_]+="(\\.|[^"\\])*"(,[a-z_]+="(\\.|[^"\\])*")*\})? [-0-9.e+]+'
+        r'[a-z_][a-z0-9_]*(\{[a-z_]+="(\\.|[^"\\])*"(,[a-z_]+="(\\.|[^"\\])*")*\})? [-0-9.e+]+'
     )
     assert [line for line in lines if not line.startswith("#") and not sample.fullmatch(line)] == []
 
