@@ -13,8 +13,8 @@ import tempfile
 from typing import TYPE_CHECKING
 
 from pillion.base.tasks import RootTasks
-from pillion.proxies.haproxy_driver import MAIN_FILE, HaproxyDriver
-from pillion.proxies.rendered import VERSION_PLACE, Rendered, RenderedFile, versioned
+from pillion.proxies.haproxy.driver import MAIN_FILE, HaproxyDriver
+from pillion.proxies.templating.rendered import VERSION_PLACE, Rendered, RenderedFile, versioned
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence

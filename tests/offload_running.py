@@ -15,10 +15,10 @@ import threading
 from typing import TYPE_CHECKING, Self
 
 from instance import wait_for
-from pillion.proxies.facts import Facts
-from pillion.proxies.offload import MAIN, render
-from pillion.proxies.offload_build import NginxBuild, read_build
-from pillion.proxies.offload_facts import OffloadFacts
+from pillion.proxies.offload.build import NginxBuild, read_build
+from pillion.proxies.offload.configuration import MAIN, render
+from pillion.proxies.offload.facts import OffloadFacts
+from pillion.proxies.templating.facts import Facts
 from pillion.settings.offload import Offload
 
 if TYPE_CHECKING:

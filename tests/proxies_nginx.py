@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Self
 
 from instance import wait_for
 from pillion.errors import PillionError
-from pillion.proxies.candidate import write_candidate
-from pillion.proxies.moving import finish, move, take_back
-from pillion.proxies.nginx_driver import NginxDriver
-from pillion.proxies.nginx_workers import children
-from pillion.proxies.site import Site
+from pillion.proxies.files.candidate import write_candidate
+from pillion.proxies.files.moving import finish, move, take_back
+from pillion.proxies.files.site import Site
+from pillion.proxies.nginx.driver import NginxDriver
+from pillion.proxies.nginx.workers import children
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from pillion.proxies.facts import Facts
-from pillion.proxies.references import ABSENT, Member, Reference
-from pillion.proxies.rendered import Rendered
-from pillion.proxies.templates import Templates, render
+from pillion.proxies.templating.facts import Facts
+from pillion.proxies.templating.references import ABSENT, Member, Reference
+from pillion.proxies.templating.rendered import Rendered
+from pillion.proxies.templating.templates import Templates, render
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from pillion.proxies.facts import ProxyKind
+    from pillion.proxies.templating.facts import ProxyKind
 
 MAIN = {"nginx": "nginx.conf", "haproxy": "haproxy.cfg"}
 

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from types import TracebackType
 
-    from pillion.proxies.facts import ProxyKind
-    from pillion.proxies.references import Member
+    from pillion.proxies.templating.facts import ProxyKind
+    from pillion.proxies.templating.references import Member
 
 KINDS: tuple[ProxyKind, ...] = ("nginx", "haproxy")
 

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from pillion.proxies.facts import ProxyKind
+    from pillion.proxies.templating.facts import ProxyKind
 
 SERVICES = {
     "orders": (

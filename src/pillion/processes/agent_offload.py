@@ -13,24 +13,24 @@ from typing import TYPE_CHECKING
 
 from pillion.errors import PillionError
 from pillion.keeper.listeners import INBOUND
-from pillion.proxies import offload
-from pillion.proxies.offload_build import has_brotli, read_build
-from pillion.proxies.offload_facts import OffloadFacts, OffloadPlaces
-from pillion.proxies.offload_user import check_ours, choose_worker
-from pillion.proxies.rendered import RenderError
+from pillion.proxies.offload import configuration
+from pillion.proxies.offload.build import has_brotli, read_build
+from pillion.proxies.offload.facts import OffloadFacts, OffloadPlaces
+from pillion.proxies.offload.user import check_ours, choose_worker
+from pillion.proxies.templating.rendered import RenderError
 from pillion.settings.offload import OFFLOAD
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pillion.base.tasks import RootTasks
-    from pillion.proxies.facts import Facts
-    from pillion.proxies.offload_build import NginxBuild
-    from pillion.proxies.offload_compress import Report
-    from pillion.proxies.offload_service import Precompression
-    from pillion.proxies.offload_user import Worker
-    from pillion.proxies.references import Reference
-    from pillion.proxies.rendered import Missing, Rendered
+    from pillion.proxies.offload.build import NginxBuild
+    from pillion.proxies.offload.compress import Report
+    from pillion.proxies.offload.service import Precompression
+    from pillion.proxies.offload.user import Worker
+    from pillion.proxies.templating.facts import Facts
+    from pillion.proxies.templating.references import Reference
+    from pillion.proxies.templating.rendered import Missing, Rendered
     from pillion.settings import Settings
     from pillion.settings.offload import Offload
 
@@ -76,7 +76,7 @@ class OffloadRenderer:
             raise RenderError(
                 f"cannot make the directories of offload: {error.filename}: {error.strerror}"
             ) from error
-        return offload.render(self._offload, made)
+        return configuration.render(self._offload, made)
 
     def _target(self, facts: Facts) -> str | None:
         """Where what is no file goes: `host:port`."""
@@ -151,7 +151,7 @@ class Precompressing:
             self._running = None
         if wanted is not None:
             # Not above: it is needed by few.
-            from pillion.proxies.offload_service import Precompression
+            from pillion.proxies.offload.service import Precompression
 
             self._running = Precompression(
                 wanted, self._places, self._tasks, brotli=has_brotli(), told=self._tell

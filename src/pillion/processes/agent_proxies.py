@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pillion.processes.agent_proxy_sources import SecretSource
     from pillion.processes.agent_proxy_world import Proxies
     from pillion.proxies.fleet import Fleet
-    from pillion.proxies.sources import Sources
+    from pillion.proxies.templating.sources import Sources
     from pillion.settings import Settings
     from pillion.settings.proxies import ManagedProxy
 
@@ -149,7 +149,7 @@ class ProxiesPart(Part):
     def _sources(self) -> Sources:
         from pillion.processes import agent_proxy_sources as adapters
         from pillion.processes.agent_proxy_files import FileSource
-        from pillion.proxies.sources import Sources
+        from pillion.proxies.templating.sources import Sources
 
         context, tasks = self._outfit.context, self._outfit.tasks
         sources = Sources()

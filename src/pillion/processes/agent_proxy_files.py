@@ -8,8 +8,8 @@ import os
 import stat
 from typing import TYPE_CHECKING, TypeAlias
 
-from pillion.proxies.references import ABSENT
-from pillion.proxies.sources import SourceError
+from pillion.proxies.templating.references import ABSENT
+from pillion.proxies.templating.sources import SourceError
 from pillion.secrets.paths import watched_directories
 from pillion.secrets.watching import Watcher
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from pillion.base.tasks import RootTasks
-    from pillion.proxies.sources import Sources
+    from pillion.proxies.templating.sources import Sources
 
 FILE_BYTES = 1 << 20
 MOST_FILES = 4096

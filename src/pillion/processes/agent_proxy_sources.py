@@ -12,8 +12,8 @@ import msgspec
 from pillion.config.items import decoded
 from pillion.errors import PillionError
 from pillion.lifecycle.readiness import readiness
-from pillion.proxies.references import ABSENT, Member
-from pillion.proxies.sources import SourceError
+from pillion.proxies.templating.references import ABSENT, Member
+from pillion.proxies.templating.sources import SourceError
 from pillion.secrets.reading import AbsentError
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pillion.discovery.registry import Change
     from pillion.discovery.services import Services
     from pillion.health.health import Health
-    from pillion.proxies.sources import Sources
+    from pillion.proxies.templating.sources import Sources
     from pillion.secrets.secrets import Secrets
 
 # What the neighbours announce is known at once; the store may take a moment, or be away.

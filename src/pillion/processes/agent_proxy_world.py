@@ -13,11 +13,11 @@ from pillion.api.context import ACT_TIMEOUT_S
 from pillion.errors import PillionError, RefusedError
 from pillion.health.check import CRITICAL
 from pillion.lifecycle.readiness import APP, readiness
-from pillion.proxies.facts import EMPTY, Facts
+from pillion.proxies.applying.performer import World
+from pillion.proxies.files.site import Site
 from pillion.proxies.outside import Outside
-from pillion.proxies.performer import World
-from pillion.proxies.site import Site
-from pillion.proxies.templates import Templates, render
+from pillion.proxies.templating.facts import EMPTY, Facts
+from pillion.proxies.templating.templates import Templates, render
 from pillion.settings.offload import OFFLOAD
 
 if TYPE_CHECKING:
@@ -28,11 +28,11 @@ if TYPE_CHECKING:
     from pillion.processes.agent_offload import Gate
     from pillion.processes.agent_part import Outfit
     from pillion.proxies.driver import Driver, Runner
-    from pillion.proxies.facts import ProxyKind
-    from pillion.proxies.making import Renderer
-    from pillion.proxies.references import Reference
-    from pillion.proxies.rendered import Missing, Rendered
-    from pillion.proxies.sources import Sources
+    from pillion.proxies.templating.facts import ProxyKind
+    from pillion.proxies.templating.making import Renderer
+    from pillion.proxies.templating.references import Reference
+    from pillion.proxies.templating.rendered import Missing, Rendered
+    from pillion.proxies.templating.sources import Sources
     from pillion.settings import Settings
     from pillion.settings.proxies import ManagedProxy
 
@@ -186,7 +186,7 @@ class Proxies:
     def _driver(self, proxy: ManagedProxy, site: Site, runner: Runner) -> Driver:
         proof = self._socket(proxy, "proof") if proxy.prove else ""
         if proxy.kind == "nginx":
-            from pillion.proxies.nginx_driver import NginxDriver
+            from pillion.proxies.nginx.driver import NginxDriver
 
             return NginxDriver(
                 site,
@@ -197,7 +197,7 @@ class Proxies:
                 words=self._socket(proxy, "words") if site.ours else "",
                 room=self._socket(proxy, "room") if site.ours else "",
             )
-        from pillion.proxies.haproxy_driver import HaproxyDriver
+        from pillion.proxies.haproxy.driver import HaproxyDriver
 
         return HaproxyDriver(
             proxy.name,

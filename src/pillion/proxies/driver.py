@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 import msgspec
 
 if TYPE_CHECKING:
-    from pillion.proxies.rendered import Rendered
+    from pillion.proxies.templating.rendered import Rendered
 
 OUTPUT_BYTES = 4096
 """Of what a proxy says, the beginning."""

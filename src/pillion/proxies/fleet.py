@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from pillion.errors import RefusedError
-from pillion.proxies.differences import diff
-from pillion.proxies.manager import Counts, Manager
+from pillion.proxies.applying.manager import Counts, Manager
+from pillion.proxies.files.differences import diff
 from pillion.proxies.overview import (
     GOOD,
     HistoryEntry,
@@ -20,7 +20,7 @@ from pillion.proxies.overview import (
     ProxyPreview,
     ProxyView,
 )
-from pillion.proxies.rendered import masked
+from pillion.proxies.templating.rendered import masked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -29,10 +29,10 @@ if TYPE_CHECKING:
     from pillion.model.component import Status
     from pillion.model.event import Json
     from pillion.model.stats import Stats
-    from pillion.proxies.history import Entry
+    from pillion.proxies.applying.performer import World
+    from pillion.proxies.applying.steps import Outcome
+    from pillion.proxies.files.history import Entry
     from pillion.proxies.overview import ProxyState
-    from pillion.proxies.performer import World
-    from pillion.proxies.steps import Outcome
     from pillion.settings.proxies import ManagedProxy
 
     Journal = Callable[[str, str, str, dict[str, Json]], None]

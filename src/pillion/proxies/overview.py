@@ -4,7 +4,7 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
-from pillion.proxies.steps import Outcome
+from pillion.proxies.applying.steps import Outcome
 
 ProxyState: TypeAlias = Literal["serving", "failing", "applying", "waiting", "passive"]
 

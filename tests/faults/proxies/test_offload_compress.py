@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import brotli
 import pytest
 
-from pillion.proxies import offload_compress
-from pillion.proxies.offload_compress import Compressor
+from pillion.proxies.offload import compress as offload_compress
+from pillion.proxies.offload.compress import Compressor
 
 if TYPE_CHECKING:
     from pathlib import Path

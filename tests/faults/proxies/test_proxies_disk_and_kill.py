@@ -12,11 +12,11 @@ import pytest
 
 from failing_disk import Disk
 from instance import wait_for
-from pillion.proxies.candidate import write_candidate
-from pillion.proxies.history import History
-from pillion.proxies.moving import Standing, finish, move, recover, take_back
-from pillion.proxies.nginx_workers import workers
-from pillion.proxies.site import FilesError, Site
+from pillion.proxies.files.candidate import write_candidate
+from pillion.proxies.files.history import History
+from pillion.proxies.files.moving import Standing, finish, move, recover, take_back
+from pillion.proxies.files.site import FilesError, Site
+from pillion.proxies.nginx.workers import workers
 from proxies_nginx import MAIN, Nginx, run
 
 if TYPE_CHECKING:

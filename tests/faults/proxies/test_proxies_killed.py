@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pillion.proxies.candidate import write_candidate
-from pillion.proxies.history import History
-from pillion.proxies.moving import Standing, applied, finish, move, recover, take_back
-from pillion.proxies.site import Site
+from pillion.proxies.files.candidate import write_candidate
+from pillion.proxies.files.history import History
+from pillion.proxies.files.moving import Standing, applied, finish, move, recover, take_back
+from pillion.proxies.files.site import Site
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -14,8 +14,8 @@ import pytest
 
 from ambassador_certificates import Authority
 from offload_running import NGINX, Offloaded, build
-from pillion.proxies.offload import MAIN, render
-from pillion.proxies.offload_build import NginxBuild
+from pillion.proxies.offload.build import NginxBuild
+from pillion.proxies.offload.configuration import MAIN, render
 from pillion.settings.edges import ServerTls
 from pillion.settings.offload import Offload
 

@@ -13,8 +13,8 @@ import brotli
 from instance import wait_for
 from offload_running import Offloaded
 from pillion.base.tasks import RootTasks
-from pillion.proxies import offload_tree
-from pillion.proxies.offload_service import Precompression
+from pillion.proxies.offload import tree as offload_tree
+from pillion.proxies.offload.service import Precompression
 from pillion.settings.offload import Offload
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     import pytest
 
-    from pillion.proxies.offload_compress import Report
+    from pillion.proxies.offload.compress import Report
 
 TEXT = b"export const answer = 42;\n" * 400
 CODINGS = {"gzip": gzip.decompress, "br": brotli.decompress}

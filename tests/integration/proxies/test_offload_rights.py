@@ -10,7 +10,7 @@ import pytest
 
 from instance import wait_for
 from offload_instance import address_of, ask, begun
-from pillion.proxies.nginx_workers import children
+from pillion.proxies.nginx.workers import children
 
 if TYPE_CHECKING:
     from instance import Host, Instance

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pillion.proxies.candidate import write_candidate
-from pillion.proxies.foreign import Watch, edits
-from pillion.proxies.moving import applied, finish, move
-from pillion.proxies.site import Site
+from pillion.proxies.files.candidate import write_candidate
+from pillion.proxies.files.foreign import Watch, edits
+from pillion.proxies.files.moving import applied, finish, move
+from pillion.proxies.files.site import Site
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -129,7 +129,7 @@ def test_without_inotify_it_says_so(site: Site, monkeypatch: pytest.MonkeyPatch)
     def none_left(_events: int) -> None:
         raise OSError(24, "Too many open files")
 
-    monkeypatch.setattr("pillion.proxies.foreign.Inotify", none_left)
+    monkeypatch.setattr("pillion.proxies.files.foreign.Inotify", none_left)
 
     async def go() -> None:
         watch = Watch(site, lambda: None)

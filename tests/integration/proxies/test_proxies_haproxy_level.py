@@ -18,7 +18,7 @@ from steady_members import members
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
-    from pillion.proxies.rendered import Rendered
+    from pillion.proxies.templating.rendered import Rendered
 
 _CHECK = "check inter 200ms"
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from haproxy_real import Driven, driven, make_driver
-from pillion.proxies.haproxy_driver import MAIN_FILE
+from pillion.proxies.haproxy.driver import MAIN_FILE
 from steady_load import steady_load
 from steady_members import members
 

@@ -10,14 +10,14 @@ import pytest
 
 from pillion.base.tasks import RootTasks
 from pillion.errors import RefusedError
+from pillion.proxies.applying.performer import World
 from pillion.proxies.driver import GOOD, Level, Place, ProxyStatus, Verdict
-from pillion.proxies.facts import Facts
+from pillion.proxies.files.site import Site
 from pillion.proxies.fleet import Fleet
-from pillion.proxies.performer import World
-from pillion.proxies.references import Member, Reference
-from pillion.proxies.rendered import Missing, Rendered, RenderedFile
-from pillion.proxies.site import Site
-from pillion.proxies.sources import Sources
+from pillion.proxies.templating.facts import Facts
+from pillion.proxies.templating.references import Member, Reference
+from pillion.proxies.templating.rendered import Missing, Rendered, RenderedFile
+from pillion.proxies.templating.sources import Sources
 from pillion.settings.proxies import ManagedProxy, Wait
 
 if TYPE_CHECKING:

@@ -6,12 +6,13 @@ import os
 import signal
 import socket
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
 
 from instance import wait_for
-from pillion.proxies.nginx_workers import workers
+from pillion.proxies.nginx.workers import workers
 from proxies_nginx import MAIN, Nginx, free_port, run
 
 if TYPE_CHECKING:
@@ -185,7 +186,7 @@ def test_old_workers_are_counted_and_told_apart_by_load(serving: Nginx) -> None:
             wait_for("the worker has accepted it", lambda: _accepted(serving, len(clients)))
             # Loads that follow each other within a twentieth of a second pass for one.
             [present] = workers(pid).present
-            wait_for("it is older than that", lambda present=present: _age_s(present) > 0.1)
+            wait_for("it is older than that", partial(_is_older, present))
             text = serving.text(version, top="worker_shutdown_timeout 60s;")
             assert serving.apply(version, {MAIN: text}).ok
             # Until then the next client could still be theirs.
@@ -245,6 +246,10 @@ def _accepted(nginx: Nginx, count: int) -> bool:
     listening = [line for line in mine if line[3] == "0A"]
     established = [line for line in mine if line[3] == "01" and int(line[9]) != 0]
     return all(line[4].endswith("00000000") for line in listening) and len(established) >= count
+
+
+def _is_older(pid: int) -> bool:
+    return _age_s(pid) > 0.1
 
 
 def _age_s(pid: int) -> float:

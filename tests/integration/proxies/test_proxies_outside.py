@@ -11,9 +11,9 @@ import pytest
 
 from instance import wait_for
 from pillion.errors import PillionError
-from pillion.proxies.nginx_driver import NginxDriver
+from pillion.proxies.files.site import Site
+from pillion.proxies.nginx.driver import NginxDriver
 from pillion.proxies.outside import Outside
-from pillion.proxies.site import Site
 from proxies_nginx import MAIN, Nginx, run
 
 if TYPE_CHECKING:

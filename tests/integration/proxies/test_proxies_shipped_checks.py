@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pillion.proxies.shipped import shipped_names
+from pillion.proxies.templating.shipped import shipped_names
 from proxies_certificates import certificates
 from proxies_rendering import facts_of, haproxy_complaint, nginx_complaint, rendered, write
 from proxies_shipped import SERVICES, cases

@@ -17,7 +17,7 @@ from proxies_serving import free_port, serving
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pillion.proxies.references import Member
+    from pillion.proxies.templating.references import Member
 
 END_S = 8.0
 

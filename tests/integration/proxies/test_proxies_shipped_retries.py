@@ -16,7 +16,7 @@ from proxies_serving import KINDS, Server, serving
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pillion.proxies.facts import ProxyKind
+    from pillion.proxies.templating.facts import ProxyKind
     from proxies_serving import Answer, Serving
 
 both_kinds = pytest.mark.parametrize("kind", KINDS)

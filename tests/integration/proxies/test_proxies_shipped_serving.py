@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from websockets.sync.server import ServerConnection
 
-    from pillion.proxies.facts import ProxyKind
+    from pillion.proxies.templating.facts import ProxyKind
 
 both_kinds = pytest.mark.parametrize("kind", KINDS)
 

@@ -12,9 +12,9 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from offload_running import NGINX, Offloaded
-from pillion.proxies.offload import render
-from pillion.proxies.offload_text import DOLLAR, literal, word
-from pillion.proxies.rendered import RenderError
+from pillion.proxies.offload.configuration import render
+from pillion.proxies.offload.text import DOLLAR, literal, word
+from pillion.proxies.templating.rendered import RenderError
 from pillion.settings.offload import Offload
 
 NASTY = st.text(

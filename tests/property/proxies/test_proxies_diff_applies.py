@@ -7,7 +7,7 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pillion.proxies.differences import diff
+from pillion.proxies.files.differences import diff
 
 LINES = st.lists(st.sampled_from(["", "a", "b", "server x;", "}"]), max_size=40)
 TEXTS = st.builds(lambda lines, end: "\n".join(lines) + end, LINES, st.sampled_from(["", "\n"]))

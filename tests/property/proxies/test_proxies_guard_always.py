@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pillion.proxies.guard import NOBODY, Accept, Refuse, decide
+from pillion.proxies.applying.guard import NOBODY, Accept, Refuse, decide
 from pillion.settings.proxies import Guard
 
 IDS = st.frozensets(st.sampled_from("abcdefgh"))

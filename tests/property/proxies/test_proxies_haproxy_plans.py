@@ -7,12 +7,12 @@ from typing import NamedTuple
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pillion.proxies.haproxy_drift import find_drift
-from pillion.proxies.haproxy_file import split_words
-from pillion.proxies.haproxy_keywords import read_options
-from pillion.proxies.haproxy_level import Place, Plan, Remove, Say, make_plan
-from pillion.proxies.haproxy_running import Running
-from pillion.proxies.haproxy_servers import Configuration, read_configuration, shortest
+from pillion.proxies.haproxy.drift import find_drift
+from pillion.proxies.haproxy.file import split_words
+from pillion.proxies.haproxy.keywords import read_options
+from pillion.proxies.haproxy.level import Place, Plan, Remove, Say, make_plan
+from pillion.proxies.haproxy.running import Running
+from pillion.proxies.haproxy.servers import Configuration, read_configuration, shortest
 
 _NAMES = ("a", "b", "c", "d")
 _OPTIONS = ("", "check", "check inter 1s", "maxconn 5", "ssl verify none")

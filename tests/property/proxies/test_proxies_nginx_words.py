@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pillion.proxies.nginx_messages import MOST_MESSAGES, error_logs, messages, places
+from pillion.proxies.nginx.messages import MOST_MESSAGES, error_logs, messages, places
 
 PIECES = st.sampled_from(
     [

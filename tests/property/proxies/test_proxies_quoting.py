@@ -9,9 +9,9 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from pillion.proxies import filters_haproxy, filters_nginx
-from pillion.proxies.filters import UnwritableError
-from pillion.proxies.rendered import RenderError
+from pillion.proxies.templating import filters_haproxy, filters_nginx
+from pillion.proxies.templating.filters import UnwritableError
+from pillion.proxies.templating.rendered import RenderError
 from proxies_rendering import facts_of, haproxy_complaint, nginx_complaint, rendered, write
 from proxy_words import haproxy_words, nginx_words
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from pillion.proxies.facts import ProxyKind
+    from pillion.proxies.templating.facts import ProxyKind
 
 NASTY = [
     "\\",

@@ -1,0 +1,1 @@
+"""What is NGINX's own: its checks and loads, its words, its workers."""

@@ -1,0 +1,1 @@
+"""From sources and templates to the files of one version."""
