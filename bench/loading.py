@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -70,7 +71,10 @@ def target(bench: Bench, address: str, request: bytes) -> Target:
 
 
 class Loading:
-    """A load under way: for `seconds`, or until `stop` when that is 0. With `poll` it never sleeps, and nobody pays for waking it."""
+    """A load under way: for `seconds`, or until `stop` when that is 0. With `poll` it never sleeps, and nobody pays for waking it.
+
+    With `settle` every connection has been answered once when this is made, and seconds and counts begin with `result`.
+    """
 
     def __init__(
         self,
@@ -83,6 +87,7 @@ class Loading:
         think_ms: int = 0,
         cpus: set[int] | None = None,
         poll: bool = False,
+        settle: bool = False,
     ) -> None:
         self._seconds = seconds
         self._process = bench.spawn(
@@ -95,13 +100,20 @@ class Loading:
                 str(think_ms),
                 target.request_file,
                 *(["poll"] if poll else []),
+                *(["settle"] if settle else []),
             ],
             stdout=subprocess.PIPE,
             cpus=cpus,
         )
+        self._settled = settle
+        if settle:
+            assert self._process.stdout is not None
+            self._process.stdout.readline()
 
     def result(self) -> Load:
         """Wait for its end."""
+        if self._settled:
+            self._process.send_signal(signal.SIGUSR1)
         said, _ = self._process.communicate(timeout=self._seconds + _SLACK_S)
         return Load(**json.loads(said))
 

@@ -1,5 +1,7 @@
 """Every proxy in turn under the same load, and the same load without any of them: what each adds, and what it costs.
 
+A round begins when every connection has been answered once: what connecting costs, and a TLS handshake, is in no figure.
+
 Load and upstream poll. A peer that sleeps is woken by whoever writes to it, at the writer's cost (on a virtual machine a fifth of a
 request, since it leaves the machine), and it sleeps the more the slower the proxy is: what a request costs would depend on how many there are.
 """
@@ -98,7 +100,7 @@ class Measured:
         self.of = {(name, case): Samples() for name in [DIRECT, *self.names] for case in cases}
         # The first requests open connections and fill caches: they count for nobody.
         for proxy in world.proxies:
-            self._ask(self._port(proxy), Case(50, 32), tls=tls)
+            self._load(self._port(proxy), Case(50, 32), tls=tls).result()
         for turn in range(bench.runs(rounds)):
             self._round(turn)
 
@@ -171,12 +173,13 @@ class Measured:
     def _round(self, turn: int) -> None:
         proxies = self._world.proxies
         for case in self.cases:
-            direct = self._ask(self._world.port, case, tls=False)
+            direct = self._load(self._world.port, case, tls=False).result()
             _keep(self.of[DIRECT, case], direct, 0.0)
             first = turn % len(proxies)
             for proxy in proxies[first:] + proxies[:first]:
+                load = self._load(self._port(proxy), case, tls=self._tls)
                 before_s, worker = proxy.cpu_s(), self._worker_s()
-                got = self._ask(self._port(proxy), case, tls=self._tls)
+                got = load.result()
                 _keep(self.of[proxy.name, case], got, proxy.cpu_s() - before_s)
                 if proxy.name == NAME:
                     alone_s = self._worker_s() - worker
@@ -188,17 +191,17 @@ class Measured:
     def _port(self, proxy: Proxy) -> int:
         return proxy.tls if self._tls else proxy.plain
 
-    def _ask(self, port: int, case: Case, *, tls: bool) -> loading.Load:
+    def _load(self, port: int, case: Case, *, tls: bool) -> loading.Loading:
         where = target(self._bench, port, f"/{case.size}", tls=tls)
-        under_way = loading.Loading(
+        return loading.Loading(
             self._bench,
             where,
             case.connections,
             seconds=self._seconds,
             cpus={self._world.asking},
             poll=True,
+            settle=True,
         )
-        return under_way.result()
 
 
 def _keep(samples: Samples, got: loading.Load, cpu_s: float) -> None:

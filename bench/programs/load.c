@@ -1,12 +1,14 @@
 /* An HTTP/1.1 load of one thread: many connections, every answer read to its end, every failure counted by its kind.
 
-   load TARGET CONNECTIONS MODE SECONDS THINK_MS REQUEST [poll]
+   load TARGET CONNECTIONS MODE SECONDS THINK_MS REQUEST [poll] [settle]
      TARGET    unix:PATH, tcp:PORT or tls:PORT (loopback; tls where it was compiled with -DTLS, and without verification)
      MODE      keep (requests on kept connections) or new (a connection for each request)
      SECONDS   how long; 0: until TERM. Then what is under way is waited for.
      THINK_MS  pause before each request, random from 0 to this
      REQUEST   file with the request as it is sent
      poll      never sleep: who answers then pays for no wake-up (and give way to whoever else is on this core)
+     settle    first have every connection answered once, print "settled" in a line, and wait for USR1: what connecting
+               and handshakes cost is then over, and SECONDS and all counts begin
    Prints {"seconds", "requests", "in_time" (answered before the seconds were over), "connections", "failed": {…}, "p50_us", "p99_us", "p999_us", "longest_us", "last": "…"}
 
    Failed: refused (connect), reset, truncated (end before the whole answer), status (not 200), timeout (15 s).
@@ -50,6 +52,7 @@ struct client {
     size_t head_size;
     long body_left; /* -1: the head is not whole yet */
     int close_after;
+    int settled;
 #ifdef TLS
     SSL *tls;
 #endif
@@ -62,7 +65,7 @@ static union {
     struct sockaddr_in inet;
 } target;
 static socklen_t target_size;
-static int epoll, keep, under_way;
+static int epoll, keep, under_way, settled;
 static char request[BUFFER], buffer[BUFFER], last[256] = "";
 static size_t request_size;
 static long requests, in_time, connections, failed[KINDS], think_ns;
@@ -222,6 +225,8 @@ static void answered(struct client *c)
         fail(c, STATUS, strtok(c->head, "\r\n"));
         return;
     }
+    settled += !c->settled;
+    c->settled = 1;
     requests++;
     in_time += now <= deadline;
     if (took > longest)
@@ -331,11 +336,25 @@ static void set_target(const char *text)
     }
 }
 
+/* Every connection stands, or one cannot, and nothing is under way: say so, and go on when whoever reads our CPU is ready. */
+static void wait_for_go(const sigset_t *go)
+{
+    puts("settled");
+    fflush(stdout);
+    sigtimedwait(go, NULL, &(struct timespec){.tv_sec = TIMEOUT_NS / 1000000000});
+    requests = in_time = sampled = 0;
+    longest = 0;
+}
+
 int main(int argc, char **argv)
 {
-    if (argc != 7 && argc != 8)
+    int poll = 0, settling = 0;
+    if (argc < 7)
         return 2;
-    int poll = argc == 8 && !strcmp(argv[7], "poll");
+    for (int i = 7; i < argc; i++) {
+        poll |= !strcmp(argv[i], "poll");
+        settling |= !strcmp(argv[i], "settle");
+    }
     set_target(argv[1]);
     int count = atoi(argv[2]);
     keep = !strcmp(argv[3], "keep");
@@ -350,6 +369,10 @@ int main(int argc, char **argv)
     sigaction(SIGTERM, &action, NULL);
     sigaction(SIGINT, &action, NULL);
     signal(SIGPIPE, SIG_IGN);
+    sigset_t go;
+    sigemptyset(&go);
+    sigaddset(&go, SIGUSR1);
+    sigprocmask(SIG_BLOCK, &go, NULL);
     samples = malloc(SAMPLES * sizeof *samples);
     struct client *clients = calloc((size_t)count, sizeof *clients);
     epoll = epoll_create1(EPOLL_CLOEXEC);
@@ -362,7 +385,14 @@ int main(int argc, char **argv)
     }
     for (;;) {
         now = now_ns();
-        int over = stopped || now >= deadline;
+        int hold = settling && (settled == count || stopped || now - started > TIMEOUT_NS);
+        if (hold && !under_way) {
+            settling = hold = 0;
+            wait_for_go(&go);
+            now = started = now_ns();
+            deadline = seconds > 0 ? started + (int64_t)(seconds * 1e9) : INT64_MAX;
+        }
+        int over = stopped || (!settling && now >= deadline);
         if (over && !under_way)
             break;
         /* With a pause there is somebody to look after every millisecond; without, each answer brings its successor. */
@@ -370,7 +400,7 @@ int main(int argc, char **argv)
             swept = now;
             for (int i = 0; i < count; i++) {
                 struct client *c = &clients[i];
-                if (c->state == IDLE && !over && c->due <= now)
+                if (c->state == IDLE && !over && !hold && c->due <= now)
                     begin(c, now);
                 else if (c->state != IDLE && now - c->began > TIMEOUT_NS)
                     fail(c, TIMEOUT, c->state == CONNECTING ? "connecting" : "waiting for the answer");
