@@ -169,10 +169,13 @@ def asked(
     """What a request asks for; `RefusedError` 422 for what cannot be."""
     bind, life = _bound(context, request, wanted.bind, locks)
     pid = request.peer.pid
+    wait_s = _duration_s("wait", wanted.wait, 0.0, LONGEST_WAIT_S)
+    # Who has left would be given what nobody holds.
+    request.waits = wait_s > 0
     return Wanted(
         subject=subject,
         ttl_s=read_ttl_s(wanted.ttl or TTL),
-        wait_s=_duration_s("wait", wanted.wait, 0.0, LONGEST_WAIT_S),
+        wait_s=wait_s,
         holder=wanted.holder or (f"pid {pid}" if pid else "the app"),
         bind=bind,
         life=life,

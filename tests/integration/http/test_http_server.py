@@ -214,6 +214,35 @@ def test_a_stream_ends_when_the_client_leaves(half: bool) -> None:
     run(main())
 
 
+@pytest.mark.parametrize("half", [False, True])
+def test_a_handler_that_waits_does_so_for_somebody(half: bool) -> None:
+    waiting, left = asyncio.Event(), asyncio.Event()
+
+    async def wait(request: Request) -> Response:
+        request.waits = True
+        waiting.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            left.set()
+        raise AssertionError
+
+    async def main() -> None:
+        async with serving(wait) as site:
+            client = await site.unix()
+            client.send(GET)
+            await waiting.wait()
+            if half:
+                client.writer.write_eof()
+            else:
+                await client.close()
+            await left.wait()
+            await until(lambda: site.server.counters.open == 0)
+            await client.close()
+
+    run(main())
+
+
 def test_a_stream_waits_for_a_slow_client() -> None:
     made = 0
 

@@ -176,6 +176,9 @@ def test_a_client_that_leaves_waits_no_more(pair: tuple[Instance, Instance]) -> 
         wait_for("it waits", lambda: waiting_for(one, "x") == 1)
         leaver.kill()
     wait_for("it waits no more", lambda: waiting_for(one, "x") == 0)
+    # Nor was it given what it no longer wants.
+    with client_of(one) as client:
+        assert ask(client, "GET", "/v1/locks/x")[1]["instance"] == "one"
 
 
 def test_a_lease_that_is_not_renewed_passes_on(pair: tuple[Instance, Instance]) -> None:

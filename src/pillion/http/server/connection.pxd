@@ -23,6 +23,7 @@ cdef class Connection:
     cdef object _write_since
     cdef object _body
     cdef object _task
+    cdef Request _handled
     cdef bint _streaming
     cdef bint _reading
     cdef bint _eof

@@ -40,6 +40,7 @@ class Connection:
         "_body",
         "_drained",
         "_eof",
+        "_handled",
         "_lingered",
         "_reading",
         "_since",
@@ -69,6 +70,7 @@ class Connection:
         self._write_since = 0
         self._body: IncomingBody | None = None
         self._task: asyncio.Task[None] | None = None
+        self._handled: Request | None = None
         self._streaming = False
         self._reading = True
         self._eof = False
@@ -120,8 +122,9 @@ class Connection:
         else:
             if self._body is not None:
                 self._body.pull()
-            if self._streaming and self._task is not None:
-                # Nobody streams to a peer that left, and a peer that left looks just like this.
+            waits = self._handled is not None and self._handled.waits
+            if (self._streaming or waits) and self._task is not None:
+                # Nobody streams to a peer that left or waits for one, and a peer that left looks just like this.
                 self._task.cancel()
         return True
 
@@ -221,6 +224,7 @@ class Connection:
         try:
             if not isinstance(result, Response):
                 try:
+                    self._handled = request
                     result = await result
                     if not isinstance(result, Response):
                         raise TypeError(f"a handler answers with {result!r}, not a Response")
@@ -234,7 +238,7 @@ class Connection:
             self.abort()
             raise
         finally:
-            self._task = None
+            self._task = self._handled = None
             self.server.counters.busy -= 1
         if keep:
             self._pump()

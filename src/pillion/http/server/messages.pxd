@@ -21,4 +21,5 @@ cdef class Request:
     cdef public object trailers
     cdef public object body
     cdef public bint complete
+    cdef public bint waits
     cdef object _query

@@ -101,7 +101,8 @@ class Request:
 
     `path` is normalised (`pillion.http.paths`), `query_string` raw. `headers` has lower-case names.
     `listener` says which socket it came by. `complete` turns true with the last byte of the body,
-    and only then `trailers` are there.
+    and only then `trailers` are there. A handler that sets `waits` is cancelled when the peer ends
+    its side: it waits for something to come, which would come to nobody.
     """
 
     __slots__ = (
@@ -116,6 +117,7 @@ class Request:
         "peer",
         "query_string",
         "trailers",
+        "waits",
     )
 
     def __init__(
@@ -131,6 +133,7 @@ class Request:
         self.trailers: Headers | None = None
         self.body: BodySource | None = None
         self.complete = False
+        self.waits = False
         self._query: dict[str, list[str]] | None = None
 
     @property
