@@ -34,6 +34,8 @@ class Server:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            # A body that waits for the head's acknowledgement takes nginx 40 ms.
+            disable_nagle_algorithm = True
 
             def do_GET(self) -> None:
                 seen.append({key.lower(): value for key, value in self.headers.items()})

@@ -15,7 +15,7 @@ _DEMO = _ROOT / "examples" / "shop" / "demo.py"
 def test_the_demo_runs_by_itself_and_ends_well() -> None:
     done = subprocess.run(
         [sys.executable, str(_DEMO)],
-        env={**os.environ, "DEMO_SECONDS": "8"},
+        env={**os.environ, "DEMO_SECONDS": "4"},
         capture_output=True,
         text=True,
         timeout=280,

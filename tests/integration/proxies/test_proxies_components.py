@@ -27,6 +27,7 @@ from proxies_components import (
     renew,
     serving,
     session,
+    settle,
 )
 
 if TYPE_CHECKING:
@@ -174,6 +175,7 @@ def test_it_is_told_by_signals(host: Host, kind: str) -> None:
     assert instance.call("signal", name="edge", signal="HUP")["result"]["pid"] == pid
     wait_for("the new configuration serves", lambda: ask(port) == "two")
     assert pid_of(instance) == pid
+    settle(instance, kind)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -198,6 +200,7 @@ def test_stopped_it_finishes_what_is_under_way_and_stays_stopped(
     assert session(pid) == []
     assert "result" in instance.call("start", name="edge")
     wait_for("it serves again", lambda: ask(port) == "one")
+    settle(instance, kind)
 
 
 def test_restarted_it_is_another(host: Host) -> None:
@@ -361,6 +364,7 @@ def test_another_kind_waits_for_a_configuration_of_its_own(host: Host) -> None:
     place(instance, "edge", "haproxy", configuration("haproxy", port, "two"))
     instance.call("start", name="edge")
     wait_for("it serves", lambda: ask(port) == "two")
+    settle(instance, "haproxy")
 
 
 def test_one_that_was_stopped_by_hand_stays_so_over_a_reload(host: Host) -> None:
