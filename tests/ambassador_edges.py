@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from pillion.ambassador.peer import Peer
 
-BOUND_S = 20.0
+BOUND_S = 40.0
 
 
 def run(work: Coroutine[Any, Any, None]) -> None:

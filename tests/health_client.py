@@ -74,7 +74,7 @@ def _ask(
         connection.close()
 
 
-def wait_health(instance: Instance, status: str, bound_s: float = 20.0) -> dict[str, Any]:
+def wait_health(instance: Instance, status: str, bound_s: float = 40.0) -> dict[str, Any]:
     """Wait until the health is `status`, and return the report."""
 
     def look() -> dict[str, Any]:

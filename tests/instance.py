@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
 PILLION = os.path.join(os.path.dirname(sys.executable), "pillion")
-BOUND_S = 20.0
+BOUND_S = 40.0
 T = TypeVar("T")
 
 

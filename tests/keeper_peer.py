@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 APP_TOKEN = "a" * 48
 OPERATOR_TOKEN = "b" * 48
 RUN = "20260101T000000-abcdef"
-BOUND_S = 10.0
+BOUND_S = 40.0
 
 Message = dict[str, Any]
 

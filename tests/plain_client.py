@@ -35,7 +35,7 @@ class Answer(msgspec.Struct):
 class Client:
     """One connection, on which requests follow each other."""
 
-    def __init__(self, port: int, *, address: str = "127.0.0.1", bound_s: float = 15.0) -> None:
+    def __init__(self, port: int, *, address: str = "127.0.0.1", bound_s: float = 40.0) -> None:
         self.sock = socket.create_connection((address, port), timeout=bound_s)
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=1 << 20)

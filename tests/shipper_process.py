@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 RUN = "20261122T151526-aaaa"
 
 
-def wait_for(condition: Callable[[], bool], what: str, within_s: float = 15.0) -> None:
+def wait_for(condition: Callable[[], bool], what: str, within_s: float = 40.0) -> None:
     """Wait until `condition` holds; fails by name after `within_s` seconds."""
     deadline = time.monotonic() + within_s
     while not condition():

@@ -23,7 +23,7 @@ import msgspec
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_BOUND_S = 10.0
+_BOUND_S = 40.0
 _END_S = 30.0
 
 

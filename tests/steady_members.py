@@ -13,7 +13,7 @@ import msgspec
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-_BOUND_S = 20.0
+_BOUND_S = 40.0
 
 
 class Asked(msgspec.Struct):

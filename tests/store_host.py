@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pillion.store.interface import Change, Changes, Store
 
 CHILD = os.path.join(os.path.dirname(os.path.abspath(__file__)), "store_child.py")
-BOUND_S = 20.0
+BOUND_S = 40.0
 WHOLE_HISTORY = {"revisions": 1_000_000, "size_bytes": 1 << 30}
 _KEEPER = """
 import sys

@@ -51,7 +51,7 @@ CHECKS = [
 ]
 EXAMPLES = 12
 SOAK_EXAMPLES = 400
-BOUND_S = 10.0
+BOUND_S = 40.0
 
 SETTINGS = """\
 [app]

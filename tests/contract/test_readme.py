@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 TOUR = "/tmp/pillion-tour"
-BOUND_S = 20.0
+BOUND_S = 40.0
 CODE = "echo $?"
 # What only looks may be asked again until it shows what is expected: the tour's reader is slower than a test.
 LOOKS = re.compile(

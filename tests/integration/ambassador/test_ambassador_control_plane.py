@@ -44,7 +44,7 @@ ORDERS = """
 [ambassador.upstreams.orders]
 service = "orders"
 """
-BOUND_S = 10.0
+BOUND_S = 40.0
 
 
 def run(work: Coroutine[object, object, None]) -> None:

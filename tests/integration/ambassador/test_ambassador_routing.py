@@ -18,7 +18,7 @@ from instance import Host, wait_for
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_BOUND_S = 20.0
+_BOUND_S = 40.0
 _SETTINGS = """
 [agent]
 wait = "20s"

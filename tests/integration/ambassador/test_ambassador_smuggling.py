@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 NAMES = ("node", "nginx", "aiohttp", "http.server", "h11")
-_BOUND_S = 20.0
+_BOUND_S = 40.0
 # A repeated request would be seen twice, and an open circuit would hide what comes after.
 _POLICY = 'retry = "off"\nbreaker = "off"\npool = { idle = "30s" }'
 _probes = itertools.count()

@@ -16,7 +16,7 @@ from instance import Host
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_BOUND_S = 20.0
+_BOUND_S = 40.0
 OK = b"HTTP/1.1 200 OK\r\n"
 CL = b"Content-Length: 3\r\n"
 TE = b"Transfer-Encoding: chunked\r\n"

@@ -133,7 +133,7 @@ class Watcher:
                 return at, event
         return None
 
-    def wait(self, kind: str, key: str = "", bound_s: float = 20.0) -> tuple[int, dict[str, str]]:
+    def wait(self, kind: str, key: str = "", bound_s: float = 40.0) -> tuple[int, dict[str, str]]:
         found: tuple[int, dict[str, str]] | None = wait_for(
             f"{kind} {key}", lambda: self.find(kind, key), bound_s
         )

@@ -14,7 +14,7 @@ from pillion.http.codec import CodecError, End, Headers, Limits, ResponseHead, R
 from pillion.http.server import Handler, Server, ServerLimits
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
-BOUND_S = 20.0
+BOUND_S = 40.0
 
 
 def run(main: Coroutine[Any, Any, None]) -> None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 NAMES = ("nginx.conf", "conf.d/up.conf")
-BOUND_S = 20.0
+BOUND_S = 40.0
 
 
 @pytest.fixture

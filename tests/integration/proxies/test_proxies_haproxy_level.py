@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _CHECK = "check inter 200ms"
 
 
-async def eventually(what: str, look: Callable[[], Awaitable[bool]], bound_s: float = 10) -> None:
+async def eventually(what: str, look: Callable[[], Awaitable[bool]], bound_s: float = 40.0) -> None:
     end = time.monotonic() + bound_s
     while not await look():
         assert time.monotonic() < end, f"not within {bound_s} s: {what}"

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 GREETING = Reference("config", "greeting")
 ORDERS = Reference("service", "orders")
-BOUND_S = 20.0
+BOUND_S = 40.0
 
 
 class Proxy:

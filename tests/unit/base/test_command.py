@@ -11,7 +11,7 @@ from instance import wait_for
 from pillion.base.command import KEPT_BYTES, Ended, run_command
 from pillion.model.place import VARIABLE
 
-BOUND_S = 10.0
+BOUND_S = 40.0
 
 
 def run(*command: str, timeout_s: float = BOUND_S) -> Ended:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine
 
 FIRST = 100
-BOUND_S = 5.0
+BOUND_S = 40.0
 ALL = Selection(statuses=EVERYTHING)
 
 

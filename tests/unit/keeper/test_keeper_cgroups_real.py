@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-BOUND_S = 10.0
+BOUND_S = 40.0
 MIB = 1 << 20
 GROUPS = detect()
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from pillion.keeper.instance import Instance
 
-BOUND_S = 10.0
+BOUND_S = 40.0
 NOBODY = 65534
 
 

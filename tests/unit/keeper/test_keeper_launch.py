@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-BOUND_S = 10.0
+BOUND_S = 40.0
 ENV = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": "/"}
 PYTHON = [sys.executable, "-I", "-S", "-c"]
 NOBODY = 65534

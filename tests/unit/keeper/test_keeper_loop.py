@@ -15,7 +15,7 @@ from pillion.keeper.loop import Loop
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-BOUND_S = 10.0
+BOUND_S = 40.0
 
 
 @pytest.fixture

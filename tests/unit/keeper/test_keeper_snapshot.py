@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 State = dict[str, Any]
-BOUND_S = 10.0
+BOUND_S = 40.0
 # Of these there is another of the same kind in the state.
 ALIKE = {"stderr", "sidecar", "shipper", "ambassador", "ambassador-2", "probe", "spans"}
 DESCRIPTORS = {"lock", "guard", "channel", "read", "write", "memory", "report", "oom_fd", "pidfd"}

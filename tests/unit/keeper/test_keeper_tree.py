@@ -22,7 +22,7 @@ from pillion.keeper.loop import Loop
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-BOUND_S = 10.0
+BOUND_S = 40.0
 NOWHERE = Group(None, {}, v2_controls=False)
 # Says its grandchild's pid, which lives on in a session of its own with nobody but init above it.
 DAEMON = (

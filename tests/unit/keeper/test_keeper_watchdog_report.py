@@ -15,7 +15,7 @@ from pillion.keeper import hang_report
 if TYPE_CHECKING:
     from pathlib import Path
 
-BOUND_S = 10.0
+BOUND_S = 40.0
 
 
 def test_every_thread_is_reported_by_name_and_state() -> None:

@@ -20,7 +20,7 @@ from pillion.store.interface import StoreFullError, StoreUnavailableError
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
 
-BOUND_S = 10.0
+BOUND_S = 40.0
 
 
 def wanted(wait_s: float = BOUND_S, ttl_s: float = 30.0, **more: Any) -> Wanted:

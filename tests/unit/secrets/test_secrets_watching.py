@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-BOUND_S = 10.0
+BOUND_S = 40.0
 
 
 def secrets_of(*sources: Source, use_inotify: bool = True) -> Secrets:

@@ -21,7 +21,7 @@ class Number(Job):
 class Bench:
     """A worker whose work is to return the number, once the gate is open."""
 
-    def __init__(self, bound_s: float = 10.0) -> None:
+    def __init__(self, bound_s: float = 40.0) -> None:
         self.gate = threading.Event()
         self.gate.set()
         self.began = threading.Event()
