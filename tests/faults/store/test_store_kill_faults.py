@@ -194,6 +194,8 @@ def stop_between_transactions(child: subprocess.Popen[str], path: str) -> None:
     """Stop a process where it holds no lock of the database."""
     for _ in range(200):
         child.send_signal(signal.SIGSTOP)
+        # Sent is not stopped: its store's thread may run on, and lock, after we have looked. All threads stand when this returns.
+        os.waitid(os.P_PID, child.pid, os.WSTOPPED)
         with contextlib.closing(sqlite3.connect(path, timeout=0.1)) as db:
             try:
                 db.execute("BEGIN IMMEDIATE")
