@@ -1,3 +1,4 @@
+# cython: annotation_typing=False, auto_pickle=False
 """Who may do what: decided from the listener, the peer's user, the token and the Host, without I/O.
 
 On the Unix socket the kernel says who is there. On TCP a token does, and the Host field must name us:
@@ -10,15 +11,14 @@ from __future__ import annotations
 import hmac
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from pillion.api.problems import problem
 from pillion.api.route import Role
+from pillion.http.codec.names import AUTHORIZATION
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from pillion.http.server import Request, Response
+    from pillion.http.server.messages import Request, Response
 
 UNIX = "unix"
 TCP = "tcp"
@@ -26,36 +26,43 @@ PROBE = "probe"
 
 _LOOPBACK_NAMES = (b"127.0.0.1", b"localhost", b"[::1]")
 _BEARER = b"bearer "
+_PUBLIC, _APP, _OPERATOR = Role.PUBLIC, Role.APP, Role.OPERATOR
 
 
-class Users(msgspec.Struct, frozen=True):
+class Users:
     """User ids that the Unix socket lets in: our own and root as operators, the app's as the app."""
 
-    own: int
-    app: int | None = None
+    __slots__ = ("app", "own")
+
+    def __init__(self, own: int, app: int | None = None) -> None:
+        self.own = own
+        self.app = app
 
     def role(self, uid: int | None) -> Role | None:
         """The role of a peer with `uid`, None for a stranger or one without credentials."""
         if uid is None:
             return None
-        if uid in (self.own, 0):
-            return Role.OPERATOR
-        return Role.APP if uid == self.app else None
+        if uid == self.own or not uid:
+            return _OPERATOR
+        return _APP if uid == self.app else None
 
 
-class Tokens(msgspec.Struct, frozen=True):
+class Tokens:
     """The bearer tokens of the instance; an empty one is none and fits nothing."""
 
-    app: bytes = b""
-    operator: bytes = b""
+    __slots__ = ("app", "operator")
+
+    def __init__(self, app: bytes = b"", operator: bytes = b"") -> None:
+        self.app = app
+        self.operator = operator
 
     def role(self, token: bytes) -> Role | None:
         """The role of `token`, None for a wrong one. Takes the same time whichever it is."""
         is_operator = hmac.compare_digest(self.operator, token) and bool(token)
         is_app = hmac.compare_digest(self.app, token) and bool(token)
         if is_operator:
-            return Role.OPERATOR
-        return Role.APP if is_app else None
+            return _OPERATOR
+        return _APP if is_app else None
 
 
 def hosts_allowed(port: int, names: Iterable[str] = ()) -> frozenset[bytes]:
@@ -64,14 +71,17 @@ def hosts_allowed(port: int, names: Iterable[str] = ()) -> frozenset[bytes]:
     return frozenset(name + b":%d" % port for name in wanted)
 
 
-class Access(msgspec.Struct, frozen=True):
+class Access:
     """The rules of one instance. `hosts` are the Host values that the TCP listener answers to."""
 
-    users: Users
-    tokens: Tokens
-    hosts: frozenset[bytes]
+    __slots__ = ("hosts", "tokens", "users")
 
-    def unix(self, uid: int | None) -> Role | Response:
+    def __init__(self, users: Users, tokens: Tokens, hosts: frozenset[bytes]) -> None:
+        self.users = users
+        self.tokens = tokens
+        self.hosts = hosts
+
+    def on_unix(self, uid: int | None) -> Role | Response:
         """The role of a peer on the Unix socket, or the refusal."""
         role = self.users.role(uid)
         if role is not None:
@@ -85,11 +95,11 @@ class Access(msgspec.Struct, frozen=True):
     def role_of(self, request: Request) -> Role:
         """The role of a request that was let in."""
         if request.listener == UNIX:
-            return self.users.role(request.peer.uid) or Role.PUBLIC
-        authorization = request.headers.get(b"authorization") or b""
+            return self.users.role(request.peer.uid) or _PUBLIC
+        authorization = request.headers.known(AUTHORIZATION) or b""
         if request.listener == PROBE or authorization[:7].lower() != _BEARER:
-            return Role.PUBLIC
-        return self.tokens.role(authorization[7:].strip(b" ")) or Role.PUBLIC
+            return _PUBLIC
+        return self.tokens.role(authorization[7:].strip(b" ")) or _PUBLIC
 
     def host(self, authority: bytes) -> Response | None:
         """The refusal of a foreign Host on TCP, None when it is ours (RFC 9110 section 7.4: 421)."""
@@ -101,10 +111,10 @@ class Access(msgspec.Struct, frozen=True):
             "use the address in PILLION_URL",
         )
 
-    def tcp(self, authorization: bytes | None, needed: Role) -> Role | Response:
+    def on_tcp(self, authorization: bytes | None, needed: Role) -> Role | Response:
         """The role that the Authorization field gives on TCP, or the refusal (RFC 6750 section 3)."""
-        if needed is Role.PUBLIC:
-            return Role.PUBLIC
+        if needed is _PUBLIC:
+            return _PUBLIC
         if authorization is None or authorization[:7].lower() != _BEARER:
             return _unauthorised(
                 b'Bearer realm="pillion"',

@@ -1,3 +1,4 @@
+# cython: annotation_typing=False, auto_pickle=False
 """One request to one answer: find the route, decide who asks, call the handler, and turn every error into a problem.
 
 The order is that of the least said to the least known: a stranger on the Unix socket and a foreign Host
@@ -14,7 +15,8 @@ from pillion.api.dispatch import Dispatch
 from pillion.api.problems import ProblemAnswer, problem, refusal
 from pillion.api.query import check_names
 from pillion.errors import PillionError, RefusedError, UnreachableError, UsageError
-from pillion.http.server import Response
+from pillion.http.codec.names import AUTHORIZATION
+from pillion.http.server.messages import Response  # where its C side is declared
 from pillion.store.interface import StoreFullError, StoreUnavailableError
 
 if TYPE_CHECKING:
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     from pillion.api.context import Context
     from pillion.api.dispatch import Methods
     from pillion.api.route import Role, Route
-    from pillion.http.server import Request
+    from pillion.http.server.messages import Request
 
 
 class Application:
@@ -33,12 +35,14 @@ class Application:
     Connections are told apart by their listener's name: `unix`, `probe`, and everything else is TCP.
     """
 
+    __slots__ = ("_access", "_context", "_probes", "_quiet", "_routes", "_under_way")
+
     def __init__(self, context: Context, access: Access, routes: Iterable[Route]) -> None:
         table = tuple(routes)
         self._context = context
         self._access = access
         self._routes = Dispatch(table)
-        self._probes = Dispatch(route for route in table if route.probe)
+        self._probes = Dispatch([route for route in table if route.probe])
         self._under_way = 0
         self._quiet = asyncio.Event()
         self._quiet.set()
@@ -92,7 +96,7 @@ class Application:
         access, listener = self._access, request.listener
         role: Role | Response
         if listener == UNIX:
-            role = access.unix(request.peer.uid)
+            role = access.on_unix(request.peer.uid)
             if isinstance(role, Response):
                 return role, ()
             route, values = self._route(self._routes, request)
@@ -106,7 +110,7 @@ class Application:
             route, values = self._route(self._routes, request)
             if isinstance(route, Response):
                 return route, ()
-            role = access.tcp(request.headers.get(b"authorization"), route.role)
+            role = access.on_tcp(request.headers.known(AUTHORIZATION), route.role)
             if isinstance(role, Response):
                 return role, ()
         if isinstance(route, Response):

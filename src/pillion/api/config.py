@@ -1,3 +1,4 @@
+# cython: annotation_typing=False, auto_pickle=False
 """Configuration, read: from memory, in one look-up where nothing more is asked for."""
 
 from __future__ import annotations
@@ -20,8 +21,9 @@ from pillion.api.route import EVENT_STREAM
 from pillion.config.keys import check_key, check_prefix
 from pillion.config.preconditions import weakly_listed
 from pillion.config.ring import Selection
-from pillion.http.codec import encode_fields
-from pillion.http.server import Response
+from pillion.http.codec.encode import encode_fields
+from pillion.http.codec.names import ACCEPT, IF_NONE_MATCH
+from pillion.http.server.messages import Response  # where its C side is declared
 from pillion.store.interface import StoreUnavailableError
 
 if TYPE_CHECKING:
@@ -29,7 +31,11 @@ if TYPE_CHECKING:
 
     from pillion.api.context import Context
     from pillion.config.configuration import Configuration
-    from pillion.http.server import Request
+    from pillion.http.server.messages import Request
+
+
+# The last Accept that asked for no stream: clients of a kind send the same, and to compare costs less than to search.
+_usual_accept = b""
 
 
 def get_value(
@@ -42,9 +48,9 @@ def get_value(
         item = config.effective.get(values[0])
         if item is not None and replica.stale_since is None and not item.omitted:
             headers = request.headers
-            accept = headers.get(b"accept")
-            if accept is None or b"event-stream" not in accept.lower():
-                known = headers.get(b"if-none-match")
+            accept = headers.known(ACCEPT)
+            if accept is None or accept == _usual_accept or _asks_no_stream(accept):
+                known = headers.known(IF_NONE_MATCH)
                 if known is None or not (known == item.etag or weakly_listed(known, item.etag)):
                     head = item.head
                     if not head:
@@ -78,6 +84,15 @@ async def _get_value(context: Context, request: Request, key: str) -> Response:
     await _settle(context, request, config, selection)
     item = config.replica.tree.item(key, selection.layer)
     return item_answer(config, request, item, named(key, selection.layer))
+
+
+def _asks_no_stream(accept: bytes) -> bool:
+    """Whether the field surely asks for no event stream; what may do so is read with care elsewhere."""
+    global _usual_accept
+    if b"event-stream" in accept.lower():
+        return False
+    _usual_accept = accept
+    return True
 
 
 async def _settle(

@@ -1,10 +1,9 @@
+# cython: annotation_typing=False, auto_pickle=False
 """From method and path to a route: a dictionary for exact paths, then a small tree of segments, both made once."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
-
-import msgspec
 
 from pillion.http.paths import decode_segment
 
@@ -14,11 +13,14 @@ if TYPE_CHECKING:
     from pillion.api.route import Route
 
 
-class Methods(msgspec.Struct):
+class Methods:
     """The routes of one path by method, HEAD where there is GET, and the Allow field that lists them."""
 
-    routes: dict[str, Route] = msgspec.field(default_factory=dict)
-    allow: bytes = b""
+    __slots__ = ("allow", "routes")
+
+    def __init__(self) -> None:
+        self.routes: dict[str, Route] = {}
+        self.allow = b""
 
     def add(self, route: Route) -> None:
         """Take in a route; two with the same method and path are a mistake in the table."""
@@ -29,15 +31,20 @@ class Methods(msgspec.Struct):
         self.allow = ", ".join(sorted(self.routes)).encode()
 
 
-class _Node(msgspec.Struct):
-    exact: dict[str, _Node] = msgspec.field(default_factory=dict)
-    any: _Node | None = None
-    rest: Methods | None = None
-    methods: Methods | None = None
+class _Node:
+    __slots__ = ("any", "exact", "methods", "rest")
+
+    def __init__(self) -> None:
+        self.exact: dict[str, _Node] = {}
+        self.any: _Node | None = None
+        self.rest: Methods | None = None
+        self.methods: Methods | None = None
 
 
 class Dispatch:
-    """The compiled table."""
+    """The table, made ready to be asked."""
+
+    __slots__ = ("_below", "_exact", "_root")
 
     def __init__(self, routes: Iterable[Route]) -> None:
         self._exact: dict[str, Methods] = {}

@@ -18,7 +18,7 @@ ACCESS = Access(
     [(1000, Role.OPERATOR), (0, Role.OPERATOR), (2000, Role.APP), (2001, None), (None, None)],
 )
 def test_users_on_the_unix_socket(uid: int | None, role: Role | None) -> None:
-    found = ACCESS.unix(uid)
+    found = ACCESS.on_unix(uid)
     if role is None:
         assert isinstance(found, Response)
         assert found.status == 403
@@ -47,7 +47,7 @@ def test_tokens(token: bytes, role: Role | None) -> None:
 def test_an_empty_token_lets_nobody_in() -> None:
     """A token file that is empty must not make the empty token valid."""
     assert Tokens(b"", b"").role(b"") is None
-    found = Access(Users(1), Tokens(b"", b""), frozenset()).tcp(b"Bearer ", Role.APP)
+    found = Access(Users(1), Tokens(b"", b""), frozenset()).on_tcp(b"Bearer ", Role.APP)
     assert isinstance(found, Response)
     assert found.status == 401
 
@@ -79,8 +79,8 @@ def test_foreign_hosts(host: bytes) -> None:
 
 
 def test_public_needs_no_token_and_the_rest_does() -> None:
-    assert ACCESS.tcp(None, Role.PUBLIC) is Role.PUBLIC
-    refused = ACCESS.tcp(None, Role.APP)
+    assert ACCESS.on_tcp(None, Role.PUBLIC) is Role.PUBLIC
+    refused = ACCESS.on_tcp(None, Role.APP)
     assert isinstance(refused, Response)
     assert dict(refused.headers)[b"www-authenticate"] == b'Bearer realm="pillion"'
-    assert ACCESS.tcp(b"bEARER app-token", Role.OPERATOR) is Role.APP
+    assert ACCESS.on_tcp(b"bEARER app-token", Role.OPERATOR) is Role.APP

@@ -22,6 +22,9 @@ _FRAMING = frozenset((b"content-length", b"transfer-encoding"))
 _CHECKED: set[bytes] = set()
 """Names that have proved to be tokens and not framing. Bounded, since names may come from peers."""
 _CHECKED_MAX = 1024
+_LENGTHS_MOST = 1024
+_LENGTHS: list[bytes] = [b""] * _LENGTHS_MOST
+"""Lines of Content-Length that have been needed before."""
 
 
 def encode_fields(fields: "Iterable[tuple[bytes, bytes]]") -> bytes:
@@ -63,7 +66,7 @@ def encode_response_head(
     if (status < 200 or status == 204) and length != NONE:
         raise CodecError(500, f"cannot send a body with status {status}")
     block = fields if isinstance(fields, bytes) else encode_fields(fields)
-    return b"%b%b%b%b\r\n" % (line, block, extra, _framing(length))
+    return b"".join((line, block, extra, _framing(length), b"\r\n"))
 
 
 def encode_request_head(
@@ -129,6 +132,11 @@ class BodyEncoder:
 
 
 def _framing(length: int) -> bytes:
+    if 0 <= length < _LENGTHS_MOST:
+        known = _LENGTHS[length]
+        if not known:
+            known = _LENGTHS[length] = b"content-length: %d\r\n" % length
+        return known
     if length >= 0:
         return b"content-length: %d\r\n" % length
     return b"transfer-encoding: chunked\r\n" if length == CHUNKED else b""

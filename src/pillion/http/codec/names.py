@@ -16,6 +16,9 @@ TRAILER: Final = 8
 TRACEPARENT: Final = 9
 TRACESTATE: Final = 10
 PILLION_VIA: Final = 11
+ACCEPT: Final = 12
+AUTHORIZATION: Final = 13
+IF_NONE_MATCH: Final = 14
 
 _NUMBERED = (
     b"host",
@@ -29,6 +32,9 @@ _NUMBERED = (
     b"traceparent",
     b"tracestate",
     b"pillion-via",
+    b"accept",
+    b"authorization",
+    b"if-none-match",
 )
 # Not usual, but somebody on the way treats them in a way of their own.
 _TREATED = b"""

@@ -20,7 +20,7 @@ from pillion.http.paths import BadPathError, normalise, split_target
 
 from .incoming import IncomingBody
 from .messages import Peer, Refusal, Request, Response, problem
-from .outgoing import CLASSES, encode_head, send_stream, stream_length
+from .outgoing import encode_head, send_stream, stream_length
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -108,7 +108,7 @@ class Connection:
             self._pump()
         elif self._body is not None:
             self._body.pull()
-        elif self.parser.buffered > self.server.limits.buffer_bytes:
+        elif self.parser.buffered > self.server.buffer_bytes:
             self.pause_reading()
 
     def eof_received(self) -> bool:
@@ -147,7 +147,7 @@ class Connection:
         """Serve what has been received, until it is too little, too much, or a handler waits."""
         if self._transport is None:
             return
-        turns = self.server.limits.max_pipelined
+        turns = self.server.max_pipelined
         while not self.write_paused:
             if not turns and self.parser.buffered:
                 self._pump_soon()
@@ -276,7 +276,7 @@ class Connection:
             head = encode_head(request, response, length, keep, self.server.date_line)
         except CodecError as error:
             return self._answer_invalid(request, error)
-        self._count(response.status)
+        self.server.counters.answered(response.status)
         if request.method == "HEAD":
             body = b""
         if length > _COPIED_BYTES:
@@ -302,7 +302,7 @@ class Connection:
                 head = encode_head(request, response, length, keep, self.server.date_line)
             except CodecError as error:
                 return self._answer_invalid(request, error)
-            self._count(response.status)
+            self.server.counters.answered(response.status)
             self.write(head)
             self._streaming = True
             try:
@@ -335,7 +335,7 @@ class Connection:
         answer = problem(status, reason)
         assert isinstance(answer.body, bytes)
         extra = self.server.date_line + b"connection: close\r\n"
-        self._count(status)
+        self.server.counters.answered(status)
         head = encode_response_head(status, answer.headers, len(answer.body), extra)
         self.write(head + answer.body)
         self._linger()
@@ -354,9 +354,6 @@ class Connection:
         self.resume_reading()
         if self.server.draining:
             self.server.changed()
-
-    def _count(self, status: int) -> None:
-        self.server.counters.responses[CLASSES[status // 100]] += 1
 
     # The two directions of the transport.
 

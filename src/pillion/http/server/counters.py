@@ -1,33 +1,53 @@
+# cython: annotation_typing=False, auto_pickle=False
 """What the server counts, so that nothing it refuses or cuts goes unseen."""
 
-import msgspec
+_CLASSES = ("1xx", "2xx", "3xx", "4xx", "5xx")
 
 
-class Counters(msgspec.Struct):
-    """Totals since the start; `open` and `busy` are the present numbers."""
+class Counters:
+    """Totals since the start; `open` and `busy` are the present numbers.
 
-    accepted: int = 0
-    adopted: int = 0
-    open: int = 0
-    busy: int = 0
-    """Connections whose handler is at work."""
-    requests: int = 0
-    responses: dict[str, int] = msgspec.field(
-        default_factory=lambda: dict.fromkeys(("1xx", "2xx", "3xx", "4xx", "5xx"), 0)
+    `busy` counts connections whose handler is at work, `rejected` messages refused before a handler saw them, `timeouts`
+    connections or requests ended because the peer was too slow, `failures` handlers that raised, `truncated` answers broken
+    off after their head was sent, and `accept_errors` accepts that failed, for want of descriptors for instance.
+    """
+
+    __slots__ = (
+        "_answers",
+        "accept_errors",
+        "accepted",
+        "adopted",
+        "busy",
+        "bytes_in",
+        "bytes_out",
+        "failures",
+        "open",
+        "rejected",
+        "requests",
+        "timeouts",
+        "truncated",
     )
-    bytes_in: int = 0
-    bytes_out: int = 0
-    rejected: int = 0
-    """Messages refused before a handler saw them."""
-    timeouts: int = 0
-    """Connections or requests ended because the peer was too slow."""
-    failures: int = 0
-    """Handlers that raised."""
-    truncated: int = 0
-    """Answers broken off after their head was sent."""
-    accept_errors: int = 0
-    """Accepts that failed, for want of descriptors for instance."""
 
-    def as_dict(self) -> dict[str, int | dict[str, int]]:
-        """Return the counters as plain data."""
-        return msgspec.structs.asdict(self)
+    def __init__(self) -> None:
+        self.accepted = 0
+        self.adopted = 0
+        self.open = 0
+        self.busy = 0
+        self.requests = 0
+        self.bytes_in = 0
+        self.bytes_out = 0
+        self.rejected = 0
+        self.timeouts = 0
+        self.failures = 0
+        self.truncated = 0
+        self.accept_errors = 0
+        self._answers = [0, 0, 0, 0, 0]
+
+    def answered(self, status: int) -> None:
+        """Count an answer with `status`."""
+        self._answers[status // 100 - 1] += 1
+
+    @property
+    def responses(self) -> dict[str, int]:
+        """Answers by the class of their status: `2xx`."""
+        return dict(zip(_CLASSES, self._answers, strict=True))

@@ -78,7 +78,7 @@ class IncomingBody:
         """Take what the parser has, as far as the bound allows; above it, reading pauses."""
         connection = self._connection
         parser = connection.parser
-        bound = connection.server.limits.buffer_bytes
+        bound = connection.server.buffer_bytes
         try:
             while self._held < bound and self._error is None and not self._request.complete:
                 event = parser.next_event()

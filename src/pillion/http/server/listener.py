@@ -13,10 +13,10 @@ import msgspec
 from pillion.http.handover import HandoverError, HandoverSender
 
 from .connection import GONE, IDLE, LINGER, Connection
-from .counters import Counters
 from .date import http_date
 from .limits import ServerLimits
 from .messages import Handler, Peer, Request
+from .shared import Shared
 
 _ACCEPTS_IN_A_ROW = 64
 _SWEPT_IN_A_ROW = 500
@@ -60,7 +60,7 @@ class Ticks(msgspec.Struct, frozen=True):
         )
 
 
-class Server:
+class Server(Shared):
     """Serves HTTP/1.1 on sockets that someone else has bound; made inside a running loop.
 
     `handler` is called with each Request; when it returns a Response with a bytes body, no task is
@@ -75,17 +75,9 @@ class Server:
         on_error: OnError | None = None,
         name: str = "http",
     ) -> None:
-        self.handler = handler
-        self.limits = limits or ServerLimits()
-        self.codec_limits = self.limits.codec()
-        self.counters = Counters()
+        super().__init__(handler, limits or ServerLimits())
         self.name = name
-        self.loop = asyncio.get_running_loop()
-        self.tick = 0
         self.ticks = Ticks.of(self.limits)
-        self.draining = False
-        self.closing_answers = False
-        """Whether answers carry Connection: close."""
         self.date_line = _date_line()
         self._on_error = on_error
         self._sockets: dict[socket.socket, str] = {}

@@ -2,6 +2,8 @@
 
 cimport cython
 
+from pillion.http.codec.encode cimport encode_response_head
+
 from .messages cimport Request, Response
 
 @cython.locals(status=int)

@@ -3,13 +3,13 @@
 
 from typing import TYPE_CHECKING
 
-from pillion.http.codec import CHUNKED, CLOSE, NONE, BodyEncoder, CodecError, encode_response_head
+from pillion.http.codec import CHUNKED, CLOSE, NONE, BodyEncoder, CodecError
+from pillion.http.codec.encode import encode_response_head  # where its C side is declared
 
 if TYPE_CHECKING:
     from .connection import Connection
     from .messages import Request, Response
 
-CLASSES = ("", "1xx", "2xx", "3xx", "4xx", "5xx")
 _CLOSE_LINE = b"connection: close\r\n"
 _KEEP_LINE = b"connection: keep-alive\r\n"
 
@@ -23,7 +23,7 @@ def encode_head(
     on. Raise CodecError(500) for an answer that must not be sent.
     """
     status = response.status
-    if status < 200 or (request.method == "CONNECT" and status < 300):
+    if status < 300 and (status < 200 or request.method == "CONNECT"):
         raise CodecError(500, f"cannot answer {request.method} with {status}")
     if status == 204 or status == 304:
         if isinstance(response.body, bytes) and response.body:
