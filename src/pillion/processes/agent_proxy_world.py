@@ -13,7 +13,7 @@ from pillion.api.context import ACT_TIMEOUT_S
 from pillion.errors import PillionError, RefusedError
 from pillion.health.check import CRITICAL
 from pillion.lifecycle.readiness import APP, readiness
-from pillion.proxies.applying.performer import World
+from pillion.proxies.applying.world import World
 from pillion.proxies.files.site import Site
 from pillion.proxies.outside import Outside
 from pillion.proxies.templating.facts import EMPTY, Facts

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from pillion.errors import RefusedError
-from pillion.proxies.applying.manager import Counts, Manager
+from pillion.proxies.applying.manager import Manager
+from pillion.proxies.applying.telling import Counts
 from pillion.proxies.files.differences import diff
 from pillion.proxies.overview import (
     GOOD,
@@ -29,8 +30,8 @@ if TYPE_CHECKING:
     from pillion.model.component import Status
     from pillion.model.event import Json
     from pillion.model.stats import Stats
-    from pillion.proxies.applying.performer import World
     from pillion.proxies.applying.steps import Outcome
+    from pillion.proxies.applying.world import World
     from pillion.proxies.files.history import Entry
     from pillion.proxies.overview import ProxyState
     from pillion.settings.proxies import ManagedProxy
@@ -143,7 +144,7 @@ class Fleet:
     async def roll_back(self, name: str, version: str) -> ProxyAttempt:
         """Go back to `version`, or, without one, to the one before the last; raises `RefusedError`."""
         manager = self._find(name)
-        history = manager.performer.history
+        history = manager.performer.memory.history
         if not version:
             version = await asyncio.to_thread(_version_before, manager)
         if not version or await asyncio.to_thread(history.find, version) is None:
@@ -171,7 +172,7 @@ class Fleet:
         before: Mapping[str, str] = {}
         if live is not None:
             # What a secret was when it was written is known to nobody any more but the history, which marks its place.
-            shown = await asyncio.to_thread(performer.history.shown, live.version)
+            shown = await asyncio.to_thread(performer.memory.history.shown, live.version)
             known = {*secrets, *live.secrets}
             before = shown or {one.name: masked(one.text, known) for one in live.files}
         return ProxyPreview(
@@ -185,13 +186,13 @@ class Fleet:
 
     async def history(self, name: str) -> HistoryList:
         """What became of its versions; raises `RefusedError`."""
-        history = self._find(name).performer.history
+        history = self._find(name).performer.memory.history
         entries = await asyncio.to_thread(history.entries)
         return HistoryList([_entry(one) for one in entries], [*history.damaged.values()])
 
     async def version(self, name: str, version: str) -> HistoryVersion:
         """One version of the history; raises `RefusedError`."""
-        history = self._find(name).performer.history
+        history = self._find(name).performer.memory.history
         entry = await asyncio.to_thread(history.find, version)
         files = await asyncio.to_thread(history.shown, version)
         if entry is None or files is None:
@@ -214,7 +215,7 @@ class Fleet:
             "proxy": {name: float(one.state.serving) for name, one in managers}
         }
         stats["proxy_unrecorded_total"] = {
-            "proxy": {name: float(one.performer.failures) for name, one in managers}
+            "proxy": {name: float(one.performer.memory.failures) for name, one in managers}
         }
         stats["proxy_old_workers"] = {
             "proxy": {name: float(one.performer.old_workers) for name, one in managers}
@@ -310,7 +311,7 @@ async def _attempt(manager: Manager, outcome: Outcome, reason: str) -> ProxyAtte
 
 def _version_before(manager: Manager) -> str:
     """The last version that served, other than the present one."""
-    for entry in manager.performer.history.entries():
+    for entry in manager.performer.memory.history.entries():
         good = entry.outcome in ("applied", "changed")
         if good and entry.files and entry.version != manager.state.live:
             return entry.version

@@ -10,7 +10,7 @@ import pytest
 
 from pillion.base.tasks import RootTasks
 from pillion.errors import RefusedError
-from pillion.proxies.applying.performer import World
+from pillion.proxies.applying.world import World
 from pillion.proxies.driver import GOOD, Level, Place, ProxyStatus, Verdict
 from pillion.proxies.files.site import Site
 from pillion.proxies.fleet import Fleet

@@ -4,15 +4,12 @@ time."""
 from __future__ import annotations
 
 import asyncio
-import random
-import sys
 import traceback
 from collections import deque
 from typing import TYPE_CHECKING, TypeVar
 
-import msgspec
-
 from pillion.errors import PillionError, RefusedError
+from pillion.proxies.applying.edits import Edits
 from pillion.proxies.applying.machine import step
 from pillion.proxies.applying.performer import Performer
 from pillion.proxies.applying.steps import (
@@ -25,26 +22,24 @@ from pillion.proxies.applying.steps import (
     Record,
     Reset,
     Restarted,
-    Rules,
     State,
     Tell,
     Tick,
     Wake,
 )
+from pillion.proxies.applying.telling import Telling
 from pillion.proxies.applying.tenure import Tenure
-from pillion.proxies.files.foreign import Told, Watch, edits, shown
-from pillion.proxies.files.moving import applied
+from pillion.proxies.applying.world import rules_of
+from pillion.proxies.files.foreign import Watch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Coroutine
 
     from pillion.base.tasks import RootTasks
-    from pillion.model.event import Json
-    from pillion.proxies.applying.performer import World
     from pillion.proxies.applying.steps import Action, Happening
-    from pillion.settings.proxies import ManagedProxy
+    from pillion.proxies.applying.telling import Counts, Journal
+    from pillion.proxies.applying.world import World
 
-    Journal = Callable[[str, str, dict[str, Json]], None]
 
 T = TypeVar("T")
 
@@ -59,34 +54,18 @@ _MOST_EVENTS = 1000
 _NOT_IN_CHARGE = "this agent is not in charge of {}; ask again"
 
 
-class Counts(msgspec.Struct):
-    """What became of changes, since this agent's start."""
-
-    applied: int = 0
-    refused: int = 0
-    returned: int = 0
-    changed: int = 0
-    held: int = 0
-    edited: int = 0
-    drifted: int = 0
-    reloads: int = 0
-    renderings: int = 0
-    checks: int = 0
-
-
 class Manager:
     """Make it in the loop; it rests until `start`. `state` is where it stands, `good_s` when (monotonic) the present version was found to serve."""
 
     def __init__(self, world: World, tasks: RootTasks, journal: Journal) -> None:
         self.world = world
         self.performer = Performer(world)
-        self.counts = Counts()
         self.state = State(rules_of(world.settings))
         self.good_s: float | None = None
         # Whether something that was decided is still to be carried out.
         self.busy = False
         self._tasks = tasks
-        self._journal = journal
+        self._telling = Telling(journal)
         self._loop = asyncio.get_running_loop()
         self._events: deque[Happening] = deque()
         self._wake = asyncio.Event()
@@ -95,9 +74,7 @@ class Manager:
         self._timer: asyncio.TimerHandle | None = None
         self._tenure = Tenure(world.site.state)
         self._watch: Watch | None = None
-        self._told = Told(world.site)
-        # What the edits that were told last have changed.
-        self._edited = ""
+        self._edits = Edits(world.site)
         self._looking = False
         self._paused = False
         self._drift_timer: asyncio.TimerHandle | None = None
@@ -105,6 +82,11 @@ class Manager:
         # Those who wait: for the next attempt to begin, and for the one under way to end.
         self._asking: list[asyncio.Future[State]] = []
         self._answered: list[asyncio.Future[State]] = []
+
+    @property
+    def counts(self) -> Counts:
+        """What became of changes, since this agent's start."""
+        return self._telling.counts
 
     @property
     def name(self) -> str:
@@ -214,7 +196,7 @@ class Manager:
                     break
             except (PillionError, OSError) as error:
                 if complaint != (complaint := f"{error}"):
-                    self._journal("proxy-refused", complaint, {})
+                    self._telling.journal("proxy-refused", complaint, {})
                 await self._unless_ending(asyncio.sleep(_AGAIN_S))
             if self._ending.is_set():
                 return False
@@ -250,13 +232,15 @@ class Manager:
             case Wake(at_s):
                 self._set_timer(at_s)
             case Tell():
-                self._tell(action)
+                self._telling.tell(action, self._edits.diff)
+                if action.kind in ("proxy-applied", "proxy-changed"):
+                    self.good_s = self.world.clock()
             case Record():
                 await self.performer.settle(action, self.state.pinned)
                 if action.outcome in ("applied", "changed"):
                     self._watch_files()
             case _:
-                self._count(action)
+                self._telling.count(action)
                 self._pause()
                 # Files are moved to the end once that has begun: threads cannot be stopped, and they are quick.
                 done = await self._unless_ending(self._perform(action))
@@ -291,7 +275,7 @@ class Manager:
             self._watch.resume()
         if self._looking:
             self._looking = False
-            edited = await self._find_edits()
+            edited = await self._edits.find(self.world.site, self.performer.memory.history)
             if edited:
                 # Before anything else begins: an edit is told once, and only at rest.
                 self._events.appendleft(Edited(edited))
@@ -369,83 +353,3 @@ class Manager:
         """Something has happened where the files are."""
         self._looking = True
         self._send(Tick())
-
-    async def _find_edits(self) -> str:
-        """What somebody else has changed, in words; empty when nothing is new."""
-        site = self.world.site
-
-        def find() -> tuple[str, ...]:
-            written = applied(site)
-            if written is None:
-                return ()
-            found = self._told.news(edits(site, written))
-            if found:
-                kept = self.performer.history.shown(written.version)
-                self._edited = shown(site, found, kept or {})
-            return tuple(
-                f"{one.name} {'has been changed' if one.digest else 'is gone'}" for one in found
-            )
-
-        try:
-            found = await asyncio.to_thread(find)
-        except PillionError as error:
-            sys.stderr.write(f"pillion-agent: {error}\n")
-            return ""
-        return f"{', '.join(found)} by somebody else" if found else ""
-
-    def _tell(self, told: Tell) -> None:
-        match told.kind:
-            case "proxy-applied":
-                self.counts.applied += 1
-                self.good_s = self.world.clock()
-            case "proxy-refused":
-                self.counts.refused += 1
-            case "proxy-returned":
-                self.counts.returned += 1
-            case "proxy-changed":
-                self.counts.changed += 1
-                self.good_s = self.world.clock()
-            case "proxy-held":
-                self.counts.held += 1
-            case "proxy-edited":
-                self.counts.edited += 1
-            case "proxy-drift":
-                self.counts.drifted += 1
-            case _:
-                raise AssertionError(told)
-        data: dict[str, Json] = {"version": told.version, "previous": told.previous}
-        if told.took_s:
-            data["took_ms"] = round(told.took_s * 1000, 1)
-        if told.waited_s:
-            data["waited_ms"] = round(told.waited_s * 1000, 1)
-        if told.served_s is not None and told.kind == "proxy-changed":
-            data["served_ms"] = round(told.served_s * 1000, 1)
-        if told.changes:
-            data["changes"] = told.changes
-        if told.kind == "proxy-edited":
-            data["diff"] = self._edited
-        self._journal(told.kind, told.reason, {key: one for key, one in data.items() if one != ""})
-
-    def _count(self, action: Action) -> None:
-        match type(action).__name__:
-            case "Render":
-                self.counts.renderings += 1
-            case "Check":
-                self.counts.checks += 1
-            case "Load" | "Return" | "Restore":
-                self.counts.reloads += 1
-            case _:
-                pass
-
-
-def rules_of(settings: ManagedProxy, spread: float | None = None) -> Rules:
-    """What the settings say about waiting."""
-    return Rules(
-        wait_min_s=settings.wait_min_s,
-        wait_max_s=settings.wait_max_s,
-        retry_initial_s=settings.retry_initial_s,
-        retry_max_s=settings.retry_max_s,
-        levels=settings.kind == "haproxy" and settings.runtime_changes,
-        corrects=settings.correct,
-        spread=random.uniform(0.75, 1.25) if spread is None else spread,
-    )

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from typing import TYPE_CHECKING, ParamSpec, Protocol, TypeVar, runtime_checkable
-
-import msgspec
+from typing import TYPE_CHECKING
 
 from pillion.errors import PillionError
+from pillion.proxies.applying import running
 from pillion.proxies.applying.guard import NOBODY, Refuse, decide
+from pillion.proxies.applying.memory import Memory
 from pillion.proxies.applying.steps import (
     Candidate,
     Check,
@@ -34,56 +34,24 @@ from pillion.proxies.applying.steps import (
     Returned,
     Unlevel,
 )
-from pillion.proxies.driver import Verdict
+from pillion.proxies.applying.whole import whole
 from pillion.proxies.files.candidate import WHAT, clear, write_candidate
 from pillion.proxies.files.foreign import current
-from pillion.proxies.files.history import History
-from pillion.proxies.files.moving import applied, finish, move, recover, take_back
-from pillion.proxies.files.outline import Outlines, outline_of, rendered_of
+from pillion.proxies.files.moving import applied, move, recover, take_back
+from pillion.proxies.files.outline import rendered_of
 from pillion.proxies.files.site import FilesError
 from pillion.proxies.templating.making import make
-from pillion.proxies.templating.rendered import Rendered, RenderedFile, explain
+from pillion.proxies.templating.rendered import Rendered, RenderedFile
 from pillion.proxies.templating.sources import SourceError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
-
     from pillion.proxies.applying.guard import Held
     from pillion.proxies.applying.steps import Action, Happening, Record
-    from pillion.proxies.driver import Driver
-    from pillion.proxies.files.site import Site
+    from pillion.proxies.applying.world import World
+    from pillion.proxies.driver import Verdict
     from pillion.proxies.templating.facts import Facts
-    from pillion.proxies.templating.making import Made, Renderer
+    from pillion.proxies.templating.making import Made
     from pillion.proxies.templating.references import Reference
-    from pillion.proxies.templating.sources import Sources
-    from pillion.settings.proxies import ManagedProxy
-
-_P = ParamSpec("_P")
-_T = TypeVar("_T")
-
-# A process that cannot be proved is looked for so often, since nobody tells that it has come.
-_LOOK_S = 0.05
-
-
-@runtime_checkable
-class Drifting(Protocol):
-    """A driver whose process can come to differ from its file."""
-
-    async def drift(self, rendered: Rendered) -> str:
-        """In what it does, in words; empty for nothing."""
-
-
-class World(msgspec.Struct, frozen=True):
-    """What one proxy is managed with. `stop` has the keeper end a proxy that has never had a good version; `clock` is monotonic, in seconds."""
-
-    settings: ManagedProxy
-    site: Site
-    driver: Driver
-    sources: Sources
-    render: Renderer
-    facts: Callable[[], Facts]
-    stop: Callable[[], Awaitable[None]]
-    clock: Callable[[], float]
 
 
 class Performer:
@@ -96,35 +64,32 @@ class Performer:
         self.used: frozenset[Reference] = frozenset()
         self.facts: Facts | None = None
         self.old_workers = 0
-        self.failures = 0
-        self._pinned = ""
         self._held: Held = NOBODY
         # A set of templates is rendered once at a time.
         self._making = asyncio.Lock()
-        self._outlines = Outlines(world.site.state)
-        self.history = History(world.site.history, world.settings.history)
+        self.memory = Memory(world.site, world.settings.history)
         self._secrets: dict[str, str] = {}
 
     def renew(self, world: World) -> None:
         """Take over other settings."""
         self.world = world
-        self.history = History(world.site.history, world.settings.history)
+        self.memory.renew(world.site, world.settings.history)
 
     async def recover(self) -> Recovered:
         """Finish what a predecessor has begun, and say what there is. Raises `FilesError`."""
         site = self.world.site
-        standing = await _whole(recover, site)
-        outline = await _whole(self._outlines.find, standing.live)
+        standing = await whole(recover, site)
+        outline = await self.memory.find(standing.live)
         if outline is not None:
-            texts = await _whole(current, site, outline.files)
+            texts = await whole(current, site, outline.files)
             self.used = frozenset(outline.used)
             await self._read_secrets()
             self.live = rendered_of(outline, texts, frozenset(self._secrets.values()))
-            self._pinned = outline.pinned
+            self.memory.pinned = outline.pinned
         if standing.unfinished:
-            unfinished = await _whole(self._outlines.find, standing.unfinished)
+            unfinished = await self.memory.find(standing.unfinished)
             if unfinished is not None:
-                texts = await _whole(current, site, unfinished.files)
+                texts = await whole(current, site, unfinished.files)
                 self.used = frozenset(unfinished.used)
                 await self._read_secrets()
                 self.candidate = rendered_of(unfinished, texts, frozenset(self._secrets.values()))
@@ -133,7 +98,7 @@ class Performer:
             standing.live,
             standing.unfinished,
             status.running,
-            self._pinned,
+            self.memory.pinned,
         )
 
     async def _read_secrets(self) -> None:
@@ -158,9 +123,11 @@ class Performer:
             case Move():
                 return await self._move()
             case Load():
-                return _event(self._said(await self.world.driver.load()), Loaded())
+                loaded = await self.world.driver.load()
+                return _event(running.said(loaded, self.candidate), Loaded())
             case Prove(version):
-                return _event(await self._prove(version), Proved())
+                rendered = self.candidate if self.candidate is not None else self.live
+                return _event(await running.prove(self.world, rendered, version), Proved())
             case Return(version):
                 return await self._return(version)
             case Level():
@@ -217,7 +184,7 @@ class Performer:
             self.candidate = self.live
             return Candidate(version)
         try:
-            files = await _whole(self.history.read, version, self._secrets)
+            files = await whole(self.memory.history.read, version, self._secrets)
         except FilesError as error:
             return Failed(f"{error}", error.passing)
         main = self.world.settings.main_file
@@ -240,28 +207,28 @@ class Performer:
         rendered = self._new
         texts = _texts(rendered)
         try:
-            last = await _whole(applied, self.world.site)
+            last = await whole(applied, self.world.site)
             dropped = () if last is None else tuple(last.digests.keys() - texts.keys())
-            written = await _whole(
+            written = await whole(
                 write_candidate, self.world.site, rendered.files[0].name, texts, dropped
             )
         except FilesError as error:
             return Failed(f"{error}", error.passing)
         self._written = written
-        verdict = self._said(await self.world.driver.check(written.directory))
+        checked = await self.world.driver.check(written.directory)
+        verdict = running.said(checked, rendered)
         if not verdict.ok:
             # What was refused is in the history, without its secrets.
             with contextlib.suppress(OSError):
-                await _whole(clear, self.world.site, WHAT)
+                await whole(clear, self.world.site, WHAT)
         return _event(verdict, Checked())
 
     async def _move(self) -> Happening:
         rendered = self._new
         previous = "" if self.live is None else self.live.version
         try:
-            outline = outline_of(rendered, self.used, at_s=time.time())
-            await _whole(self._outlines.begin, outline)
-            await _whole(
+            await self.memory.begin(rendered, self.used)
+            await whole(
                 move, self.world.site, self._written, rendered.version, previous, time.time()
             )
         except FilesError as error:
@@ -274,80 +241,40 @@ class Performer:
             )
         return Moved()
 
+    # What is remembered.
+
     async def pin(self, pinned: str) -> None:
         """Remember which version was chosen by hand; "" for none."""
-        if pinned != self._pinned:
-            self._pinned = pinned
+        if pinned != self.memory.pinned:
+            self.memory.pinned = pinned
             await self.remember()
 
     async def settle(self, record: Record, pinned: str) -> None:
         """The candidate is what serves from now on, or was refused: remember that."""
         rendered = self.candidate
+        theirs = rendered is not None and rendered.version == record.version
         good = record.outcome in ("applied", "changed")
-        if good and rendered is not None and rendered.version == record.version:
+        if good and theirs:
             self.live = rendered
-        await self._note(record)
+        files = _texts(rendered) if rendered is not None and theirs else {}
+        await self.memory.note(record, files, self._secrets)
         if good:
-            self._pinned = pinned
+            self.memory.pinned = pinned
             await self.remember()
 
     async def remember(self) -> None:
         """Note that the version in place is the last good one."""
-        if self.live is None:
-            return
-        outline = outline_of(self.live, self.used, pinned=self._pinned, at_s=time.time())
-        try:
-            await _whole(self._outlines.finish, outline)
-            await _whole(finish, self.world.site)
-        except (FilesError, OSError):
-            # It serves; a next agent would prove it once more.
-            self.failures += 1
-
-    async def _note(self, record: Record) -> None:
-        rendered = self.candidate
-        files: Mapping[str, str] = {}
-        if rendered is not None and rendered.version == record.version:
-            files = _texts(rendered)
-        try:
-            await _whole(
-                lambda: self.history.record(
-                    record.version,
-                    record.reason,
-                    record.outcome,
-                    files,
-                    at_s=time.time(),
-                    previous=record.previous,
-                    took_ms=round(record.took_s * 1000, 1),
-                    waited_ms=round(record.waited_s * 1000, 1),
-                    changes=record.changes,
-                    secrets=self._secrets,
-                )
-            )
-        except FilesError:
-            self.failures += 1
+        if self.live is not None:
+            await self.memory.keep(self.live, self.used)
 
     # The process.
-
-    async def _prove(self, version: str) -> Verdict:
-        rendered = self.candidate if self.candidate is not None else self.live
-        settings = self.world.settings
-        if not self._proves or rendered is None or "proof" in rendered.functions:
-            # Where no version is asked for, the driver sees by other means whether the load has failed.
-            return self._said(await self.world.driver.prove(version, settings.prove_timeout_s))
-        # Nothing says which version it is: that it runs is all that can be known.
-        deadline_s = self.world.clock() + settings.prove_timeout_s
-        while not (await self.world.driver.status()).running:
-            if self.world.clock() >= deadline_s:
-                return Verdict(False, f"{settings.name} does not run", passing=True)
-            await asyncio.sleep(_LOOK_S)
-        return Verdict(True)
 
     async def _return(self, version: str) -> Happening:
         """Back to the last good version."""
         rejected, self.candidate = self.candidate, self.live
         spare = {} if self.live is None else _texts(self.live)
         try:
-            await _whole(take_back, self.world.site, spare)
+            await whole(take_back, self.world.site, spare)
         except FilesError as error:
             self.candidate = rejected
             return Returned(False, f"{error}")
@@ -355,13 +282,12 @@ class Performer:
             if not version:
                 await self.world.stop()
                 return Returned(False, "there is no version before it")
-            loaded = await self.world.driver.load()
-            proved = await self._prove(version) if loaded.ok else loaded
+            proved = await running.load(self.world, self.candidate, version)
         except PillionError as error:
             return Returned(False, f"{error}")
         finally:
             self.candidate = rejected
-        return Returned(proved.ok, self._said(proved).reason)
+        return Returned(proved.ok, proved.reason)
 
     async def _level(self) -> Happening:
         if self.live is None:
@@ -378,23 +304,19 @@ class Performer:
         return status.old_loads >= self.world.settings.old_workers
 
     async def drift(self) -> str:
-        """In what the process differs from its file, in words; empty when in nothing, or when it cannot be said."""
-        driver = self.world.driver
-        if self.live is None or not isinstance(driver, Drifting):
-            return ""
-        return await driver.drift(self.live)
+        """See `running.drift`."""
+        return await running.drift(self.world, self.live)
 
     async def _unlevel(self) -> Happening:
         assert self.live is not None, "only what serves is changed at run time"
         level = await self.world.driver.bring_level(self._new, self.live)
         try:
-            await _whole(take_back, self.world.site, _texts(self.live))
+            await whole(take_back, self.world.site, _texts(self.live))
         except FilesError as error:
             return Returned(False, f"{error}")
         if level.done:
             return Returned(True)
-        loaded = await self.world.driver.load()
-        proved = await self._prove(self.live.version) if loaded.ok else loaded
+        proved = await running.load(self.world, self.live, self.live.version)
         return Returned(proved.ok, proved.reason)
 
     async def _mend(self) -> Happening:
@@ -410,11 +332,10 @@ class Performer:
             happened = await step()
             if isinstance(happened, Failed):
                 return Returned(False, happened.words)
-        loaded = await self.world.driver.load()
-        proved = await self._prove(self.live.version) if loaded.ok else loaded
+        proved = await running.load(self.world, self.live, self.live.version)
         if proved.ok:
             await self.remember()
-        return Returned(proved.ok, self._said(proved).reason)
+        return Returned(proved.ok, proved.reason)
 
     @property
     def _levels(self) -> bool:
@@ -430,15 +351,6 @@ class Performer:
         assert self.candidate is not None, "it was rendered before"
         return self.candidate
 
-    def _said(self, verdict: Verdict) -> Verdict:
-        """The verdict with the lines of the templates in its reason, and no secret in it."""
-        rendered = self.candidate
-        if verdict.ok or rendered is None:
-            return verdict
-        words = [explain(rendered, one.file, one.line, one.message) for one in verdict.places]
-        reason = "; ".join(words) or rendered.masked(verdict.reason)
-        return msgspec.structs.replace(verdict, reason=reason)
-
 
 def _event(verdict: Verdict, good: Happening) -> Happening:
     return good if verdict.ok else Failed(verdict.reason or verdict.output, verdict.passing)
@@ -446,13 +358,3 @@ def _event(verdict: Verdict, good: Happening) -> Happening:
 
 def _texts(rendered: Rendered) -> dict[str, str]:
     return {one.name: one.text for one in rendered.files}
-
-
-async def _whole(work: Callable[_P, _T], *args: _P.args, **named: _P.kwargs) -> _T:
-    """Run `work` in a thread to its end, also when this is cancelled: the next agent begins where it has ended."""
-    future = asyncio.ensure_future(asyncio.to_thread(work, *args, **named))
-    try:
-        return await asyncio.shield(future)
-    except asyncio.CancelledError:
-        await asyncio.wait({future})
-        raise

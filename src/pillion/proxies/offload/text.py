@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,11 @@ _ESCAPED = frozenset("\"'\\trn")
 def literal(text: str) -> str:
     """`text` for a place where nginx puts variables in, such that it means itself."""
     return text.replace("$", DOLLAR)
+
+
+def directory(path: str) -> str:
+    """A directory of the settings as nginx reads it, whole."""
+    return literal(os.path.abspath(path))
 
 
 def word(text: str) -> str:
