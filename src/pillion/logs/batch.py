@@ -91,7 +91,7 @@ class Draft:
 
     def seal(self) -> Batch:
         """Return the batch, and begin anew."""
-        scopes: dict[str, dict[str, list[bytes]]] = {}
+        scopes: dict[str, dict[str, list[bytes | memoryview]]] = {}
         for feed, records in self._records.values():
             if records.count:
                 of_run = scopes.setdefault(feed.run, {})

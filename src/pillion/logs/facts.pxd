@@ -9,5 +9,7 @@ cdef class Facts:
     cdef public int severity, flags
     cdef public object attributes
 
+    cpdef begin(self, bytes body)
+
 
 cpdef set_trace(Facts facts, str trace, str span)

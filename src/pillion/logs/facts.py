@@ -18,6 +18,11 @@ class Facts:
     """
 
     def __init__(self, body: bytes) -> None:
+        self.attributes: Mapping[str, object] | None = None
+        self.begin(body)
+
+    def begin(self, body: bytes) -> None:
+        """Forget everything: nothing but the `body` is known."""
         self.body = body
         self.time_ns = 0
         self.severity = 0
@@ -25,7 +30,7 @@ class Facts:
         self.trace = b""
         self.span = b""
         self.flags = 0
-        self.attributes: Mapping[str, object] | None = None
+        self.attributes = None
 
 
 def set_trace(facts: Facts, trace: str, span: str) -> None:

@@ -15,6 +15,10 @@ cdef class Loss:
     cdef public str why
 
 
+@cython.locals(line=Line)
+cdef Line _line(int64_t offset, int64_t end, int64_t time_ns, bytes data, bint cut)
+
+
 @cython.final
 cdef class LineSplitter:
     cdef Py_ssize_t _cap

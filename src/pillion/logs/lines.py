@@ -85,6 +85,17 @@ class Loss:
 Item: TypeAlias = "Line | Loss"
 
 
+def _line(offset: int, end: int, time_ns: int, data: bytes, cut: bool) -> Line:
+    """A `Line`, made without the arguments' becoming objects first."""
+    line = Line.__new__(Line)
+    line.offset = offset
+    line.end = end
+    line.time_ns = time_ns
+    line.data = data
+    line.cut = cut
+    return line
+
+
 class LineSplitter:
     """Lines of one stream, fed in order.
 
@@ -152,9 +163,9 @@ class LineSplitter:
             if size > cap:
                 self._cut(offset, line_time, data, items)
             elif size and data[size - 1] == 13:
-                items.append(Line(offset, offset + size + 1, line_time, data[: size - 1], False))
+                items.append(_line(offset, offset + size + 1, line_time, data[: size - 1], False))
             else:
-                items.append(Line(offset, offset + size + 1, line_time, data, False))
+                items.append(_line(offset, offset + size + 1, line_time, data, False))
             offset += size + 1
         if last == 0 or parts[last]:
             self._pending += first if last == 0 else parts[last]
@@ -191,7 +202,7 @@ class LineSplitter:
         if self._pending:
             data = bytes(self._pending)
             self._pending.clear()
-            items.append(Line(self._next - len(data), self._next, self._pending_time, data, cut))
+            items.append(_line(self._next - len(data), self._next, self._pending_time, data, cut))
         return items
 
     def _resume(self, payload: bytes, items: list[Item]) -> bytes:
@@ -220,7 +231,7 @@ class LineSplitter:
         offset = self._next - len(data)
         while len(data) > self._cap:
             at = _cut_before(data, self._cap)
-            items.append(Line(offset, offset + at, self._pending_time, data[:at], True))
+            items.append(_line(offset, offset + at, self._pending_time, data[:at], True))
             offset += at
             data = data[at:]
         self._pending.clear()
@@ -230,12 +241,12 @@ class LineSplitter:
         end = offset + len(data) + 1
         while len(data) > self._cap:
             at = _cut_before(data, self._cap)
-            items.append(Line(offset, offset + at, time_ns, data[:at], True))
+            items.append(_line(offset, offset + at, time_ns, data[:at], True))
             offset += at
             data = data[at:]
         if data.endswith(b"\r"):
             data = data[:-1]
-        items.append(Line(offset, end, time_ns, data, False))
+        items.append(_line(offset, end, time_ns, data, False))
 
 
 def _cut_before(data: bytes, cap: int) -> int:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-import zlib
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -16,17 +15,16 @@ import msgspec
 
 from pillion.keeper.streams import REQUESTS
 from pillion.logs import answers, otlp_json, protobuf
+from pillion.logs.deflate import gzip
 from pillion.logs.requests import RequestRecords
 from pillion.logs.retry import RETRYABLE, retry_after_s
 from pillion.logs.sinks import Again, Outcome, Refused, Sent
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from pillion.logs.sinks import Groups, Records
 
-# Low: the records of one app resemble each other so much that more costs time and gains little.
-_GZIP_LEVEL = 1
 # An answer's text in an event.
 _TEXT_BYTES = 300
 
@@ -88,17 +86,14 @@ class OtlpSink:
         )
         return RequestRecords(records) if stream == REQUESTS else records
 
-    def request(self, groups: Groups) -> bytes:
-        """Return an ExportLogsServiceRequest."""
-        return otlp_json.request(groups) if self.json else protobuf.request(groups)
+    def request(self, groups: Groups) -> Sequence[bytes | memoryview]:
+        """Return an ExportLogsServiceRequest in pieces."""
+        return [otlp_json.request(groups)] if self.json else protobuf.request(groups)
 
     def seal(self, groups: Groups) -> bytes:
         """Return the request of a batch, compressed when asked for."""
-        body = self.request(groups)
-        if not self._gzip:
-            return body
-        compress = zlib.compressobj(_GZIP_LEVEL, zlib.DEFLATED, 31)
-        return compress.compress(body) + compress.flush()
+        pieces = self.request(groups)
+        return gzip(pieces) if self._gzip else b"".join(pieces)
 
     async def send(self, body: bytes) -> Outcome:
         """Post one batch and read the answer."""

@@ -14,9 +14,10 @@ from pillion.logs.json_records import JsonPieces
 from pillion.logs.protobuf import valid_utf8
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from pillion.logs.facts import Facts
+    from pillion.logs.sinks import Groups
 
 CONTENT_TYPE = "application/json"
 
@@ -97,7 +98,7 @@ def _any(value: object, depth: int) -> dict[str, object]:
 
 
 def request(
-    groups: Sequence[tuple[Mapping[str, object], Sequence[tuple[str, bytes]]]],
+    groups: Groups,
     names: tuple[str, str, str] = ("resourceLogs", "scopeLogs", "logRecords"),
 ) -> bytes:
     """Return an export request: for each resource its attributes, its scopes' names and their records.

@@ -45,9 +45,9 @@ class TraceSink(OtlpSink):
         assert stream == SPANS, stream
         return JsonSpans(self, attributes) if self.json else ProtobufSpans(self, attributes)
 
-    def request(self, groups: Groups) -> bytes:
-        """Return an ExportTraceServiceRequest."""
-        return otlp_json.request(groups, _NAMES) if self.json else protobuf.request(groups)
+    def request(self, groups: Groups) -> Sequence[bytes | memoryview]:
+        """Return an ExportTraceServiceRequest in pieces."""
+        return [otlp_json.request(groups, _NAMES)] if self.json else protobuf.request(groups)
 
 
 class _Spans:

@@ -11,15 +11,17 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING
 
+from pillion.logs import raw
+from pillion.logs.facts import Facts
 from pillion.logs.lines import Line, Loss
 from pillion.logs.losses import loss_facts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from pillion.logs.facts import Facts
     from pillion.logs.lines import Item
     from pillion.logs.recognise import Recogniser
+    from pillion.logs.sinks import Groups
 
 CONTENT_TYPE = "application/x-protobuf"
 
@@ -30,45 +32,55 @@ _DOUBLE = struct.Struct("<Bd").pack
 _FIXED32 = struct.Struct("<BI").pack
 
 
+# Room for records at first; what one more record may need beside its own bytes is its tag and its length.
+_ROOM_BYTES = 16 * 1024
+_FRAME_BYTES = 16
+# pillion.offset as KeyValue{key, AnyValue{int_value}} but for the number, with the two lengths that depend on it.
+_OFFSET = b"\x32\x00\x0a\x0epillion.offset\x12\x00\x18"
+
+
 class ProtobufRecords:
     """The `log_records` of one ScopeLogs; `attributes` are those that all of its records have.
 
-    `stream` is the stream's name, for what is said of its losses.
+    `stream` is the stream's name, for what is said of its losses. Records are written into a buffer that is kept from
+    batch to batch: memory that is given back and asked for again costs more than what is written into it.
     """
 
     def __init__(self, attributes: Mapping[str, object], stream: str) -> None:
         self._stream = stream
-        self._constant = b"".join(
-            _field(0x32, key_value(key, value)) for key, value in attributes.items()
-        )
-        self._data = bytearray()
+        constant = [_field(0x32, key_value(key, value)) for key, value in attributes.items()]
+        self._constant = b"".join(constant) + _OFFSET
+        self._buffer = bytearray(_ROOM_BYTES)
         # The attributes of one record, whose size has to be known before it is written.
         self._own = bytearray()
+        self.size = 0
         self.count = 0
 
-    @property
-    def size(self) -> int:
-        """How many bytes the records take."""
-        return len(self._data)
+    def take(self) -> memoryview:
+        """Return the records as they stand in a ScopeLogs, and begin anew.
 
-    def take(self) -> bytes:
-        """Return the records as they stand in a ScopeLogs, and begin anew."""
-        data = bytes(self._data)
-        self._data.clear()
-        self.count = 0
-        return data
+        What is returned is there until the next record is added.
+        """
+        buffer = self._buffer
+        taken = memoryview(buffer)[: self.size]
+        if len(buffer) > _ROOM_BYTES and self.size < len(buffer) // 8:
+            # A burst is over.
+            self._buffer = bytearray(_ROOM_BYTES)
+        self.size = self.count = 0
+        return taken
 
     def fill(
         self, items: Sequence[Item], at: int, recogniser: Recogniser, size: int, count: int
     ) -> int:
         """Encode `items` from `at` on until there are `size` bytes or `count` records; return where it ended."""
         end = len(items)
-        while at < end and len(self._data) < size and self.count < count:
+        facts = Facts(b"")
+        while at < end and self.size < size and self.count < count:
             item = items[at]
             at += 1
             if isinstance(item, Line):
                 line = item
-                facts = recogniser.recognise(line.data, line.time_ns)
+                recogniser.read(facts, line.data, line.time_ns)
                 self.add(facts, line.offset, line.time_ns, line.cut)
             elif isinstance(item, Loss):
                 self.add(loss_facts(self._stream, item), item.offset, item.time_ns, False)
@@ -76,91 +88,93 @@ class ProtobufRecords:
 
     def add(self, facts: Facts, offset: int, time_ns: int, cut: bool) -> None:
         """Append the record of what was recognised in the line at `offset`, which arrived at `time_ns`."""
-        body = facts.body if facts.body.isascii() else valid_utf8(facts.body)
+        body = facts.body if raw.is_ascii(facts.body) else valid_utf8(facts.body)
+        level = facts.level
+        if len(level) > 64 or not raw.is_ascii(level):
+            level = valid_utf8(level[:64])
         size = len(body)
-        value_size = 1 + varint_size(size) + size
-        record_size = self._record_size(facts, offset, cut, value_size)
+        value_size = 1 + raw.varint_size(size) + size
+        record_size = self._record_size(facts, level, offset, cut, value_size)
         attributes = facts.attributes
         own = self._own
         if attributes:
             own.clear()
             _put_attributes(own, attributes)
             record_size += len(own)
-        data = self._data
-        data.append(0x12)
-        put_varint(data, record_size)
+        at = self.size
+        room = at + record_size + _FRAME_BYTES
+        if room > len(self._buffer):
+            self._grow(room)
+        buffer = self._buffer
+        data = buffer
+        data[at] = 0x12
+        at = raw.put_varint(data, at + 1, record_size)
+        end = at + record_size
         if facts.time_ns:
-            data.append(0x09)
-            put_fixed64(data, facts.time_ns)
-        data.append(0x59)
-        put_fixed64(data, time_ns)
+            data[at] = 0x09
+            at = raw.put_fixed64(data, at + 1, facts.time_ns)
+        data[at] = 0x59
+        at = raw.put_fixed64(data, at + 1, time_ns)
         if facts.severity:
-            data.append(0x10)
-            data.append(facts.severity)
-        level = facts.level
+            data[at] = 0x10
+            data[at + 1] = facts.severity
+            at += 2
         if level:
-            data.append(0x1A)
-            put_varint(data, len(level))
-            data += level
-        data.append(0x2A)
-        put_varint(data, value_size)
-        data.append(0x0A)
-        put_varint(data, size)
-        data += body
-        data += self._constant
-        # pillion.offset: KeyValue{key, AnyValue{int_value}}
-        length = varint_size(offset)
-        data += b"\x32"
-        data.append(19 + length)
-        data += b"\x0a\x0epillion.offset\x12"
-        data.append(1 + length)
-        data.append(0x18)
-        put_varint(data, offset)
+            data[at] = 0x1A
+            at = raw.put_varint(data, at + 1, len(level))
+            at = raw.put(data, at, level)
+        data[at] = 0x2A
+        at = raw.put_varint(data, at + 1, value_size)
+        data[at] = 0x0A
+        at = raw.put_varint(data, at + 1, size)
+        at = raw.put(data, at, body)
+        at = raw.put(data, at, self._constant)
+        length = raw.varint_size(offset)
+        data[at - 20] = 19 + length
+        data[at - 2] = 1 + length
+        at = raw.put_varint(data, at, offset)
         if cut:
-            data += _CUT
+            at = raw.put(data, at, _CUT)
         if attributes:
-            data += own
+            at = raw.put(data, at, bytes(own))
         if facts.trace:
             if facts.flags:
-                data += _FIXED32(0x45, facts.flags)
-            data += b"\x4a\x10"
-            data += facts.trace
+                at = raw.put(data, at, _FIXED32(0x45, facts.flags))
+            at = raw.put(data, at, b"\x4a\x10")
+            at = raw.put(data, at, facts.trace)
             if facts.span:
-                data += b"\x52\x08"
-                data += facts.span
+                at = raw.put(data, at, b"\x52\x08")
+                at = raw.put(data, at, facts.span)
+        assert at == end, "a record is not as long as was said"
+        self.size = at
         self.count += 1
 
-    def _record_size(self, facts: Facts, offset: int, cut: bool, value_size: int) -> int:
+    def _record_size(
+        self, facts: Facts, level: bytes, offset: int, cut: bool, value_size: int
+    ) -> int:
         """The record's size but for the attributes of its own."""
         size = 18 if facts.time_ns else 9
         if facts.severity:
             size += 2
-        level = facts.level
         if level:
-            if not level.isascii() or len(level) > 64:
-                facts.level = level = valid_utf8(level[:64])
-            size += 1 + varint_size(len(level)) + len(level)
-        size += 1 + varint_size(value_size) + value_size
-        size += len(self._constant)
-        size += 21 + varint_size(offset)
+            size += 1 + raw.varint_size(len(level)) + len(level)
+        size += 1 + raw.varint_size(value_size) + value_size
+        size += len(self._constant) + raw.varint_size(offset)
         if cut:
             size += len(_CUT)
         if facts.trace:
-            size += 18
+            size += 2 + len(facts.trace)
             if facts.flags:
                 size += 5
             if facts.span:
-                size += 10
+                size += 2 + len(facts.span)
         return size
 
-
-def varint_size(value: int) -> int:
-    """Return how many bytes the varint of a non-negative `value` takes."""
-    size = 1
-    while value > 127:
-        value >>= 7
-        size += 1
-    return size
+    def _grow(self, room: int) -> None:
+        """Make the buffer at least `room` bytes long."""
+        buffer = bytearray(max(room, len(self._buffer) + len(self._buffer) // 2))
+        buffer[: self.size] = self._buffer[: self.size]
+        self._buffer = buffer
 
 
 def put_varint(data: bytearray, value: int) -> None:
@@ -169,13 +183,6 @@ def put_varint(data: bytearray, value: int) -> None:
         data.append(value & 127 | 128)
         value >>= 7
     data.append(value)
-
-
-def put_fixed64(data: bytearray, value: int) -> None:
-    """Append a non-negative `value` as eight bytes, little-endian."""
-    for _ in range(8):
-        data.append(value & 255)
-        value >>= 8
 
 
 def valid_utf8(data: bytes) -> bytes:
@@ -188,10 +195,14 @@ def valid_utf8(data: bytes) -> bytes:
 
 
 def _field(tag: int, data: bytes) -> bytes:
+    return _head(tag, len(data)) + data
+
+
+def _head(tag: int, size: int) -> bytes:
+    """What stands before `size` bytes of a field."""
     out = bytearray()
     out.append(tag)
-    put_varint(out, len(data))
-    out += data
+    put_varint(out, size)
     return bytes(out)
 
 
@@ -261,10 +272,11 @@ def _put_attributes(out: bytearray, attributes: Mapping[str, object]) -> None:
         # Text is what most values are; it is written without a bytes object for each of the messages around it.
         text = _text(value) if isinstance(value, str) else _any(value, 0)
         size = len(text)
-        value_size = 1 + varint_size(size) + size if isinstance(value, str) else size
+        value_size = 1 + raw.varint_size(size) + size if isinstance(value, str) else size
         out.append(0x32)
         put_varint(
-            out, 2 + varint_size(name_size) + name_size + varint_size(value_size) + value_size
+            out,
+            2 + raw.varint_size(name_size) + name_size + raw.varint_size(value_size) + value_size,
         )
         out.append(0x0A)
         put_varint(out, name_size)
@@ -277,22 +289,21 @@ def _put_attributes(out: bytearray, attributes: Mapping[str, object]) -> None:
         out += text
 
 
-def request(groups: Sequence[tuple[Mapping[str, object], Sequence[tuple[str, bytes]]]]) -> bytes:
-    """Return an ExportLogsServiceRequest: for each resource its attributes, its scopes' names and their records."""
-    out = []
+def request(groups: Groups) -> list[bytes | memoryview]:
+    """Return an ExportLogsServiceRequest in pieces, one behind the other.
+
+    `groups` are for each resource its attributes, its scopes' names and their records, which are not copied.
+    """
+    pieces: list[bytes | memoryview] = []
     for resource, scopes in groups:
-        parts = [
-            _field(
-                0x0A,
-                b"".join([_field(0x0A, key_value(key, value)) for key, value in resource.items()]),
-            )
-        ]
-        parts += [
-            _field(0x12, _field(0x0A, _field(0x0A, _text(name))) + records)
-            for name, records in scopes
-        ]
-        out.append(_field(0x0A, b"".join(parts)))
-    return b"".join(out)
+        attributes = [_field(0x0A, key_value(key, value)) for key, value in resource.items()]
+        inside: list[bytes | memoryview] = [_field(0x0A, b"".join(attributes))]
+        for name, records in scopes:
+            scope = _field(0x0A, _field(0x0A, _text(name)))
+            inside += [_head(0x12, len(scope) + len(records)), scope, records]
+        pieces.append(_head(0x0A, sum([len(piece) for piece in inside])))
+        pieces += inside
+    return pieces
 
 
 _CUT = _field(0x32, key_value("pillion.cut", True))

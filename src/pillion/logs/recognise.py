@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 
+from pillion.logs import raw
 from pillion.logs.facts import Facts, set_trace
 from pillion.logs.jsonline import read_json
 from pillion.logs.severity import BY_NAME, SYSLOG, SYSLOG_TEXT
@@ -18,6 +19,9 @@ from pillion.logs.times import TimeParser
 # How far behind a time a level is looked for: logger and thread names stand between in some formats.
 _WINDOW = 80
 _LEVELS: dict[bytes, int] = BY_NAME
+
+# The c of "trace".
+_RAREST = 3
 
 _ANSI = re.compile(rb"\x1b\[[0-9;:?]*[A-Za-z]")
 _TRACE = re.compile(
@@ -48,10 +52,19 @@ class Recogniser:
         self._all = level and time
         self._level = level
         self._time = time
+        # The last level that was found, as most lines have the one before.
+        self._word = b""
+        self._number = 0
 
     def recognise(self, data: bytes, arrival_ns: int) -> Facts:
         """Return what the line `data`, which arrived at `arrival_ns`, tells about itself."""
         facts = Facts(data)
+        self.read(facts, data, arrival_ns)
+        return facts
+
+    def read(self, facts: Facts, data: bytes, arrival_ns: int) -> None:
+        """Put into `facts`, whatever they were before, what `recognise` returns."""
+        facts.begin(data)
         self._recognise(facts, data, arrival_ns)
         if not self._all:
             if not self._level:
@@ -59,7 +72,6 @@ class Recogniser:
                 facts.level = b""
             if not self._time:
                 facts.time_ns = 0
-        return facts
 
     def _recognise(self, facts: Facts, data: bytes, arrival_ns: int) -> None:
         size = len(data)
@@ -69,14 +81,14 @@ class Recogniser:
         if self._json and first == 123 and data[size - 1] == 125:  # {…}
             if read_json(facts, data, self._times, arrival_ns):
                 return
-        elif 27 in data:
+        elif raw.has(data, 27, size):
             data = _ANSI.sub(b"", data)
             size = len(data)
             if size == 0:
                 return
             first = data[0]
         self._plain(facts, data, size, first, arrival_ns)
-        if b"trace" in data:
+        if raw.holds(data, b"trace", _RAREST):
             _find_trace(facts, data)
 
     def _plain(self, facts: Facts, data: bytes, size: int, first: int, arrival_ns: int) -> None:
@@ -105,7 +117,7 @@ class Recogniser:
                     facts.time_ns = times.parse(data, 4, arrival_ns)
                 else:
                     facts.time_ns = times.parse(data, 0, arrival_ns)
-        elif 97 <= first <= 122 and b"=" in data[:16]:
+        elif 97 <= first <= 122 and raw.has(data, 61, 16):
             self._logfmt(facts, data, arrival_ns)
         if facts.severity == 0:
             if facts.time_ns:
@@ -142,13 +154,8 @@ class Recogniser:
                         (whole and before != 46 and before != 95 and after != 46 and after != 95)
                         or after == 93
                         or (after == 58 and before == 32)
-                    ):
-                        word = data[start:at]
-                        number = _LEVELS.get(word)
-                        if number is not None:
-                            facts.severity = number
-                            facts.level = word
-                            return
+                    ) and self._is_level(facts, data, start, at):
+                        return
             else:
                 at += 1
 
@@ -181,11 +188,20 @@ class Recogniser:
             or (opened and (after == 93 or after == 62 or after == 41))
             or (upper and (after == 32 or after == 9 or after == 124 or after == 93))
         ):
-            word = data[start:at]
+            self._is_level(facts, data, start, at)
+
+    def _is_level(self, facts: Facts, data: bytes, start: int, end: int) -> bool:
+        """Whether the word from `start` to `end` is a level; then it is the line's."""
+        if end - start != len(self._word) or not raw.same(data, start, self._word):
+            word = data[start:end]
             number = _LEVELS.get(word)
-            if number is not None:
-                facts.severity = number
-                facts.level = word
+            if number is None:
+                return False
+            self._word = word
+            self._number = number
+        facts.severity = self._number
+        facts.level = self._word
+        return True
 
     def _klog(self, facts: Facts, data: bytes, first: int, arrival_ns: int) -> bool:
         number = _KLOG.get(first)

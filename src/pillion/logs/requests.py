@@ -66,7 +66,7 @@ class RequestRecords:
         """How many they are."""
         return self._records.count
 
-    def take(self) -> bytes:
+    def take(self) -> bytes | memoryview:
         """Return what was encoded, and begin anew."""
         return self._records.take()
 

@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from pillion.logs.recognise import Recogniser
 
 # For each resource its attributes, and for each of its scopes the name and the encoded records.
-Groups: TypeAlias = "Sequence[tuple[Mapping[str, object], Sequence[tuple[str, bytes]]]]"
+Groups: TypeAlias = (
+    "Sequence[tuple[Mapping[str, object], Sequence[tuple[str, bytes | memoryview]]]]"
+)
 
 
 class Sent(msgspec.Struct, frozen=True):
@@ -55,8 +57,8 @@ class Records(Protocol):
     ) -> int:
         """Encode `items` from `at` on until there are `size` bytes or `count` records; return where it ended."""
 
-    def take(self) -> bytes:
-        """Return what was encoded, and begin anew."""
+    def take(self) -> bytes | memoryview:
+        """Return what was encoded, and begin anew; it is there until more is encoded."""
 
 
 class Sink(Protocol):

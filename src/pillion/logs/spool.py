@@ -24,6 +24,7 @@ from pillion.keeper.chunks import (
     segment_name,
     segment_offset,
 )
+from pillion.logs.deflate import crc32
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -185,7 +186,7 @@ class StreamReader:
                 self._damaged = True
             at = min(SEGMENT_HEADER_BYTES, count)
         while at + CHUNK_HEADER_BYTES <= count:
-            chunk = read_chunk(view[:count], at)
+            chunk = read_chunk(view[:count], at, crc32)
             if chunk is not None:
                 offset, time_ns, length = chunk
                 payload_at = at + CHUNK_HEADER_BYTES
@@ -221,7 +222,7 @@ class StreamReader:
         """The next place with an undamaged chunk; without `whole` one that the block's end cuts will do."""
         view, buffer = self._scratch.view[:count], self._scratch.buffer
         while (at := buffer.find(CHUNK_MAGIC_BYTES, at, count)) >= 0:
-            if read_chunk(view, at) is not None:
+            if read_chunk(view, at, crc32) is not None:
                 return at
             if not whole:
                 if at + CHUNK_HEADER_BYTES > count:

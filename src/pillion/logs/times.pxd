@@ -1,6 +1,8 @@
 cimport cython
 from libc.stdint cimport int64_t
 
+from pillion.logs cimport raw
+
 cdef int64_t _NS, _PAST_NS, _AHEAD_NS, _NO_ZONE
 
 
@@ -14,7 +16,8 @@ cdef int _two(bytes data, Py_ssize_t at) except -1
 @cython.final
 cdef class TimeParser:
     cdef object _utc_offset_s
-    cdef int64_t _hour, _local_s
+    cdef int64_t _hour, _local_s, _said_s
+    cdef bytes _said
     cdef public Py_ssize_t end
 
     @cython.locals(size=Py_ssize_t, first=cython.uchar, fifth=cython.uchar)
@@ -22,7 +25,7 @@ cdef class TimeParser:
 
     cpdef int64_t parse_klog(self, bytes data, Py_ssize_t at, int64_t arrival_ns) except -1
 
-    @cython.locals(separator=cython.uchar, year=int64_t)
+    @cython.locals(separator=cython.uchar, year=int64_t, seconds=int64_t)
     cdef int64_t _year_first(self, bytes data, Py_ssize_t at, Py_ssize_t size, int64_t arrival_ns) except -1
 
     @cython.locals(separator=cython.uchar, year=int64_t, month=int64_t)
@@ -35,10 +38,17 @@ cdef class TimeParser:
     cdef int64_t _without_year(self, bytes data, Py_ssize_t at, Py_ssize_t size, int64_t month, int64_t day,
                                  int64_t arrival_ns) except -1
 
-    @cython.locals(hour=cython.int, minute=cython.int, second=cython.int, fraction=int64_t, digits=cython.int, seconds=int64_t,
-                   zone=int64_t, utc=int64_t, local=int64_t)
+    @cython.locals(seconds=int64_t)
     cdef int64_t _clock(self, bytes data, Py_ssize_t at, Py_ssize_t size, int64_t year, int64_t month,
                           int64_t day, int64_t arrival_ns) except -1
+
+    @cython.locals(hour=cython.int, minute=cython.int, second=cython.int)
+    cdef int64_t _seconds(self, bytes data, Py_ssize_t at, Py_ssize_t size, int64_t year, int64_t month,
+                          int64_t day) except -2
+
+    @cython.locals(fraction=int64_t, digits=cython.int, zone=int64_t, utc=int64_t, local=int64_t)
+    cdef int64_t _rest(self, bytes data, Py_ssize_t at, Py_ssize_t size, int64_t seconds,
+                       int64_t arrival_ns) except -1
 
     @cython.locals(name=bytes, hours=cython.int, minutes=cython.int, minutes_at=Py_ssize_t, zone=int64_t)
     cdef int64_t _zone(self, bytes data, Py_ssize_t at, Py_ssize_t size) except? -1

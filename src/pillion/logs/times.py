@@ -11,6 +11,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from pillion.logs import raw
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -86,6 +88,9 @@ class TimeParser:
         self._utc_offset_s = utc_offset_s
         self._hour = -1
         self._local_s = 0
+        # The last date and time to the second, as it stood there: lines of the same second say it alike.
+        self._said = b"\0" * 19
+        self._said_s = 0
         self.end = 0
 
     def parse(self, data: bytes, at: int, arrival_ns: int) -> int:
@@ -114,15 +119,21 @@ class TimeParser:
     def _year_first(self, data: bytes, at: int, size: int, arrival_ns: int) -> int:
         if size - at < 19:
             return 0
-        separator = data[at + 10]
-        if data[at + 7] != data[at + 4] or (
-            separator != 32 and separator != 84 and separator != 116
-        ):
-            return 0
-        year = _two(data, at) * 100 + _two(data, at + 2)
-        return self._clock(
-            data, at + 11, size, year, _two(data, at + 5), _two(data, at + 8), arrival_ns
-        )
+        if not raw.same(data, at, self._said):
+            separator = data[at + 10]
+            if data[at + 7] != data[at + 4] or (
+                separator != 32 and separator != 84 and separator != 116
+            ):
+                return 0
+            year = _two(data, at) * 100 + _two(data, at + 2)
+            seconds = self._seconds(
+                data, at + 11, size, year, _two(data, at + 5), _two(data, at + 8)
+            )
+            if seconds < 0:
+                return 0
+            self._said = data[at : at + 19]
+            self._said_s = seconds
+        return self._rest(data, at + 19, size, self._said_s, arrival_ns)
 
     def _day_first(self, data: bytes, at: int, size: int, arrival_ns: int) -> int:
         # 22/Nov/2026:15:15:26 +0000, 22-Nov-2026 15:15:26, 22 Nov 2026 15:15:26.123
@@ -169,16 +180,24 @@ class TimeParser:
         self, data: bytes, at: int, size: int, year: int, month: int, day: int, arrival_ns: int
     ) -> int:
         """The rest of a time, `hh:mm:ss[.,]fraction zone`, on the given day."""
+        seconds = self._seconds(data, at, size, year, month, day)
+        return 0 if seconds < 0 else self._rest(data, at + 8, size, seconds, arrival_ns)
+
+    def _seconds(self, data: bytes, at: int, size: int, year: int, month: int, day: int) -> int:
+        """Seconds since the epoch at `hh:mm:ss` of the given day, the zone aside; -1 when that is none."""
         if size - at < 8 or data[at + 2] != 58 or data[at + 5] != 58:
-            return 0
+            return -1
         hour = _two(data, at)
         minute = _two(data, at + 3)
         second = _two(data, at + 6)
         if hour < 0 or minute < 0 or second < 0 or hour > 23 or minute > 59 or second > 60:
-            return 0
+            return -1
         if year < 1970 or month < 1 or month > 12 or day < 1 or day > 31:
-            return 0
-        at += 8
+            return -1
+        return days_from_civil(year, month, day) * 86400 + hour * 3600 + minute * 60 + second
+
+    def _rest(self, data: bytes, at: int, size: int, seconds: int, arrival_ns: int) -> int:
+        """What may follow on the seconds, `[.,]fraction zone`."""
         fraction = 0
         if at + 1 < size and (data[at] == 46 or data[at] == 44) and 48 <= data[at + 1] <= 57:
             at += 1
@@ -191,7 +210,6 @@ class TimeParser:
             while digits < 9:
                 fraction *= 10
                 digits += 1
-        seconds = days_from_civil(year, month, day) * 86400 + hour * 3600 + minute * 60 + second
         zone = self._zone(data, at, size)
         if zone != _NO_ZONE:
             return self._plausible((seconds - zone) * _NS + fraction, arrival_ns)

@@ -88,7 +88,8 @@ def test_protobuf_is_what_the_official_classes_read(
     for wanted, offset, time_ns, cut in given_records:
         made.add(_facts(hot, wanted), offset, time_ns, cut)
     assert made.count == len(given_records)
-    body = hot.protobuf.request([({"service.name": "shop", "n": -3}, [("scope", made.take())])])
+    groups = [({"service.name": "shop", "n": -3}, [("scope", made.take())])]
+    body = b"".join(hot.protobuf.request(groups))
     message = ExportLogsServiceRequest()
     message.ParseFromString(body)
     (of_resource,) = message.resource_logs
