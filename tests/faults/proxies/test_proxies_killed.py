@@ -8,8 +8,6 @@ from __future__ import annotations
 import itertools
 import os
 import shutil
-import signal
-import sys
 import tempfile
 from typing import TYPE_CHECKING
 
@@ -17,27 +15,31 @@ import pytest
 
 from pillion.proxies.files.candidate import write_candidate
 from pillion.proxies.files.history import History
-from pillion.proxies.files.moving import Standing, applied, finish, move, recover, take_back
-from pillion.proxies.files.site import Site
+from pillion.proxies.files.moving import Standing, applied, finish, move, recover
+from proxies_steps import (
+    MAIN,
+    ONE,
+    TWO,
+    Steps,
+    apply_two,
+    fail_with_two,
+    record_two,
+    recover_it,
+    site_in,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from types import FrameType
 
-MAIN = "nginx.conf"
-ONE = {MAIN: "one", "gone.conf": "only in one", "same.conf": "1"}
-TWO = {MAIN: "two", "new.conf": "only in two", "same.conf": "2"}
+    from pillion.proxies.files.site import Site
+
 _MOST = 1000
 
 
-def apply_two(site: Site) -> None:
-    move(site, write_candidate(site, MAIN, TWO, ["gone.conf"]), "two", "one", 1.0)
-    finish(site)
-
-
-def fail_with_two(site: Site) -> None:
-    move(site, write_candidate(site, MAIN, TWO, ["gone.conf"]), "two", "one", 1.0)
-    take_back(site)
+@pytest.fixture(scope="module")
+def forks() -> Iterator[Steps]:
+    with Steps() as made:
+        yield made
 
 
 @pytest.fixture
@@ -49,39 +51,10 @@ def memory() -> Iterator[str]:
 
 @pytest.fixture
 def site(memory: str) -> Site:
-    site = Site("edge", f"{memory}/edge/conf", f"{memory}/edge/state")
+    site = site_in(memory)
     move(site, write_candidate(site, MAIN, ONE), "one", "", 1.0)
     finish(site)
     return site
-
-
-def killed_before(number: int, work: Callable[[], None]) -> bool:
-    """Whether `work` was killed before its `number`-th call; it is run to its end when it makes fewer."""
-    child = os.fork()
-    if child == 0:
-        left = number
-
-        def count(_frame: FrameType, event: str, function: object) -> None:
-            nonlocal left
-            if event != "c_call":
-                return
-            of = getattr(function, "__self__", None)
-            if getattr(of, "__name__", "") != "posix" and type(of).__name__ != "FileIO":
-                return
-            left -= 1
-            if left == 0:
-                sys.setprofile(None)
-                os.kill(os.getpid(), signal.SIGKILL)
-
-        try:
-            sys.setprofile(count)
-            work()
-            sys.setprofile(None)
-        finally:
-            # Nothing of pytest's is ours to end.
-            os._exit(0)
-    _, status = os.waitpid(child, 0)
-    return os.WIFSIGNALED(status)
 
 
 def served(site: Site) -> dict[str, str]:
@@ -121,12 +94,14 @@ class Ground:
 
 
 @pytest.mark.parametrize("steps", [apply_two, fail_with_two])
-def test_killed_at_any_step(site: Site, steps: Callable[[Site], None]) -> None:
+def test_killed_at_any_step(
+    forks: Steps, memory: str, site: Site, steps: Callable[[str], None]
+) -> None:
     ground = Ground(site)
     ends: list[str] = []
     for number in range(1, _MOST):
         ground.again()
-        if not killed_before(number, lambda: steps(site)):
+        if not forks.killed_before(number, steps, memory):
             break
         # The main file names the others: it is there only when they are.
         now = served(site)
@@ -143,29 +118,31 @@ def test_killed_at_any_step(site: Site, steps: Callable[[Site], None]) -> None:
 
 
 @pytest.mark.parametrize("steps", [apply_two, fail_with_two])
-def test_the_next_agent_killed_too(site: Site, steps: Callable[[Site], None]) -> None:
+def test_the_next_agent_killed_too(
+    forks: Steps, memory: str, site: Site, steps: Callable[[str], None]
+) -> None:
     ground = Ground(site)
     tried = 0
     for first in range(5, _MOST, 24):
         for second in range(1, _MOST, 5):
             ground.again()
-            if not killed_before(first, lambda: steps(site)):
+            if not forks.killed_before(first, steps, memory):
                 assert tried > 20
                 return
-            if not killed_before(second, lambda: _recover(site)):
+            if not forks.killed_before(second, recover_it, memory):
                 break
             tried += 1
             check_one_of_both(site, recover(site))
 
 
-def test_killed_while_an_outcome_is_recorded(memory: str) -> None:
+def test_killed_while_an_outcome_is_recorded(forks: Steps, memory: str) -> None:
     place = f"{memory}/history"
     counts: set[int] = set()
     for number in range(1, _MOST):
         shutil.rmtree(place, ignore_errors=True)
         for at_s in (1.0, 2.0):
             History(place, 2).record("one", "a key", "applied", ONE, at_s=at_s)
-        if not killed_before(number, lambda: _record_two(place)):
+        if not forks.killed_before(number, record_two, memory):
             break
         history = History(place, 2)
         for entry in history.entries():
@@ -173,16 +150,8 @@ def test_killed_while_an_outcome_is_recorded(memory: str) -> None:
         assert not history.damaged
         counts.add(len(history.entries()))
         # Whoever records next leaves no more than there may be.
-        _record_two(place)
+        record_two(memory)
         assert len(os.listdir(place)) == 2
     assert number > 20
     # Also with the new one there and the oldest not yet gone.
     assert counts == {2, 3}
-
-
-def _record_two(place: str) -> None:
-    History(place, 2).record("two", "a key", "applied", TWO, at_s=3.0)
-
-
-def _recover(site: Site) -> None:
-    recover(site)
