@@ -42,24 +42,36 @@ class Ended(NamedTuple):
 
 
 async def run_command(
-    command: Sequence[str], timeout_s: float, directory: str | None = None
+    command: Sequence[str],
+    timeout_s: float,
+    directory: str | None = None,
+    path: str | None = None,
 ) -> Ended:
     """Run `command` for at most `timeout_s` seconds in a session of its own, with nothing on its stdin, in `directory` or ours.
+
+    It is looked for by `path`, which becomes its PATH, or by ours.
 
     What it leaves behind in its process group is killed in any case, also when the caller is cancelled.
     """
     read_end, write_end = os.pipe2(os.O_CLOEXEC)
     output = _Output(read_end)
     try:
-        how = await _run(command, timeout_s, write_end, directory)
+        how = await _run(command, timeout_s, write_end, directory, path)
         return Ended(command[0], how, output.text())
     finally:
         output.close()
 
 
 async def _run(
-    command: Sequence[str], timeout_s: float, write_end: int, directory: str | None
+    command: Sequence[str],
+    timeout_s: float,
+    write_end: int,
+    directory: str | None,
+    path: str | None,
 ) -> str:
+    env = {name: text for name, text in os.environ.items() if name != VARIABLE}
+    if path is not None:
+        env["PATH"] = path
     try:
         process = await asyncio.create_subprocess_exec(
             *command,
@@ -68,7 +80,7 @@ async def _run(
             stderr=write_end,
             start_new_session=True,
             cwd=directory,
-            env={name: text for name, text in os.environ.items() if name != VARIABLE},
+            env=env,
         )
     except (OSError, ValueError) as error:
         return f"cannot run {command[0]}: {getattr(error, 'strerror', None) or error}"

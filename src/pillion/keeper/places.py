@@ -18,7 +18,15 @@ APP_TOKEN = "token"  # noqa: S105 # a file name
 OPERATOR_TOKEN = "operator.token"  # noqa: S105 # a file name
 PROXY_TOKEN = "proxy.token"  # noqa: S105 # a file name
 
+# Debian's nginx and haproxy are where the path of those who are not root does not lead.
+_FURTHER_PATH = ":/usr/local/sbin:/usr/sbin:/sbin"
+
 _NAME_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
+
+
+def proxy_path() -> str:
+    """Return the PATH by which managed proxies are found: ours, and where distributions have them; one for running and checking them."""
+    return os.environ.get("PATH", os.defpath) + _FURTHER_PATH
 
 
 def runtime_root() -> str:

@@ -18,6 +18,7 @@ from .component import Component, Process
 from .handed import secret_names
 from .heart import Heart
 from .lean import json, signal
+from .places import proxy_path
 from .sidecar import NOT_INHERITED
 
 TYPE_CHECKING = False
@@ -42,8 +43,6 @@ POLICY: RestartPlan = {
 # (ngx_add_inherited_sockets). It takes those whose address its configuration listens on.
 _INHERITED = "NGINX"
 _FIRST_FD = 3
-# nginx is often where the path of those who are not root does not lead.
-_FURTHER_PATH = ":/usr/local/sbin:/usr/sbin:/sbin"
 _POLL_S = 0.01
 # What a killed master leaves is killed too, and waited for so long; then a new one starts in any case.
 _GONE_BOUND_S = 5.0
@@ -155,7 +154,7 @@ def _room(name: str, plan: ProxyPlan, instance: Instance) -> str | None:
 def _environment(keeper: Keeper, name: str, inherited: list[int]) -> dict[str, str]:
     left_out = {*secret_names(keeper.plan), *NOT_INHERITED, _INHERITED}
     env = {k: v for k, v in os.environ.items() if k not in left_out}
-    env["PATH"] = env.get("PATH", os.defpath) + _FURTHER_PATH
+    env["PATH"] = proxy_path()
     env[tree.MARK] = keeper.instance.run
     # By it the guard tells the sidecar's from the app's, where no control group does.
     env[tree.ROLE_MARK] = json.dumps({"v": 1, "role": parts.PROXY, "component": name})

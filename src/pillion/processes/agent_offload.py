@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from pillion.errors import PillionError
 from pillion.keeper.listeners import INBOUND
+from pillion.keeper.places import proxy_path
 from pillion.proxies.offload import configuration
 from pillion.proxies.offload.build import has_brotli, read_build
 from pillion.proxies.offload.facts import OffloadFacts, OffloadPlaces
@@ -112,6 +113,7 @@ class OffloadRenderer:
             try:
                 said = subprocess.run(
                     [program, "-V"],
+                    env={**os.environ, "PATH": proxy_path()},
                     capture_output=True,
                     text=True,
                     errors="replace",

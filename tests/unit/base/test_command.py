@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import os
+from typing import TYPE_CHECKING
 
 import pytest
 
 from instance import wait_for
 from pillion.base.command import KEPT_BYTES, Ended, run_command
 from pillion.model.place import VARIABLE
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 BOUND_S = 40.0
 
@@ -32,6 +36,15 @@ def test_what_it_says_is_kept() -> None:
 )
 def test_how_it_failed(command: tuple[str, ...], failure: str) -> None:
     assert run(*command).failure == failure
+
+
+def test_it_is_looked_for_by_the_path_that_is_given_which_it_gets(tmp_path: Path) -> None:
+    program = tmp_path / "found"
+    program.write_text('#!/bin/sh\necho "$PATH"\n')
+    program.chmod(0o755)
+    path = f"{tmp_path}:/bin"
+    ended = asyncio.run(run_command(["found"], BOUND_S, path=path))
+    assert ended == Ended("found", "", path)
 
 
 def test_one_that_hangs_is_killed_with_what_it_has_started() -> None:

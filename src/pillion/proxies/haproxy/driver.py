@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from pillion.base.command import KEPT_BYTES, run_command
 from pillion.errors import PillionError
+from pillion.keeper.places import proxy_path
 from pillion.proxies import proof
 from pillion.proxies.driver import (
     GOOD,
@@ -90,12 +91,14 @@ class HaproxyDriver:
             return Verdict(False, _first((absolute,)), absolute.message, (absolute,))
         file = os.path.join(directory, MAIN_FILE)
         command = [self._binary, "-c", "-C", directory, "-f", file]
-        ended = await run_command(command, CHECK_S)
+        ended = await run_command(command, CHECK_S, path=proxy_path())
         if ended.failure:
             places = alerts(ended.output, directory)
             if not places and len(ended.output) >= KEPT_BYTES // 2:
                 # So many warnings that what matters was no longer kept.
-                again = await run_command(("sh", "-c", _ALERTS_ONLY, *command), CHECK_S)
+                again = await run_command(
+                    ("sh", "-c", _ALERTS_ONLY, *command), CHECK_S, path=proxy_path()
+                )
                 places = alerts(again.output, directory)
             reason = _first(places) or ended.failure
             return Verdict(

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from pillion.base.command import run_command
 from pillion.errors import PillionError
+from pillion.keeper.places import proxy_path
 from pillion.proxies.driver import GOOD, OUTPUT_BYTES, Level, ProxyStatus, Verdict
 from pillion.proxies.nginx.messages import Message, error_logs, messages, places
 from pillion.proxies.nginx.workers import workers
@@ -74,7 +75,7 @@ class NginxDriver:
         if absolute is not None:
             return absolute
         room = await asyncio.to_thread(self._open_room)
-        ended = await run_command(self._command(directory), CHECK_S, room)
+        ended = await run_command(self._command(directory), CHECK_S, room, proxy_path())
         found = messages(ended.output, (directory, self._site.directory))
         if not ended.failure:
             return Verdict(True, output=ended.output)
