@@ -144,6 +144,9 @@ class TlsServer(Tls):
         _strict(context)
         context.minimum_version = _VERSIONS[self._min_version]
         context.set_alpn_protocols(list(self._alpn))
+        # OpenSSL gives two, each for a sixteenth of the handshake; a client that uses each once is given another one with
+        # every connection (RFC 8446, 4.6.1).
+        context.num_tickets = 1
         expires = _load_pair(context, self._cert_file, self._key_file)
         if self._client_ca_file:
             _load_trusted(context, self._client_ca_file)

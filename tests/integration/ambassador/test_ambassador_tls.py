@@ -102,6 +102,34 @@ def test_a_client_gets_http_1_and_never_2(authority: Authority) -> None:
     run(work())
 
 
+@pytest.mark.parametrize("asks_for_clients", [False, True])
+def test_a_session_is_taken_up_again_but_never_where_clients_are_verified(
+    authority: Authority, asks_for_clients: bool
+) -> None:
+    pair = authority.issue("shop", dns=("shop.internal",))
+    tls = server_tls(pair, client_ca_file=authority.file if asks_for_clients else None)
+    context = ssl.create_default_context(cafile=authority.file)
+    context.load_cert_chain(pair.cert, pair.key)
+
+    def connect(address: tuple[str, int], session: ssl.SSLSession | None) -> tuple[bool, Any]:
+        with (
+            socket.create_connection(address, timeout=10) as raw,
+            context.wrap_socket(raw, server_hostname="shop.internal", session=session) as sock,
+        ):
+            sock.sendall(b"hello")  # a ticket comes before the answer
+            assert sock.recv(100) == b"hello"
+            return bool(sock.session_reused), sock.session
+
+    async def work() -> None:
+        async with Edge(Echo, tls=tls) as edge:
+            session = None
+            for turn in range(3):
+                reused, session = await asyncio.to_thread(connect, edge.address, session)
+                assert reused is (turn > 0 and not asks_for_clients)
+
+    run(work())
+
+
 def test_an_old_version_is_refused_where_a_newer_is_asked_for(authority: Authority) -> None:
     pair = authority.issue("shop", dns=("shop.internal",))
 
