@@ -33,6 +33,7 @@ class Named(socketserver.ThreadingTCPServer):
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True
 
             def do_GET(self) -> None:
                 body = name.encode()

@@ -17,6 +17,7 @@ APP = """
 import http.server, os, sys
 class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
     def do_GET(self):
         if self.path == "/healthz":
             status, body = (200 if os.path.exists(sys.argv[2]) else 503), b"health"

@@ -54,7 +54,7 @@ def upstream() -> Iterator[Misbehaving]:
 
 def test_a_worker_whose_clients_keep_silent_sleeps(upstream: Misbehaving) -> None:
     upstreams = {"far": f'urls = ["http://127.0.0.1:{upstream.port}"]'}
-    more = '[ambassador.http]\nidle_timeout = "30s"\n'
+    more = '[ambassador.http]\nidle_timeout = "22s"\n'
     with Ambassador(upstreams, more) as ambassador, contextlib.ExitStack() as stack:
         port = ambassador.ports["far"]
         clients = []

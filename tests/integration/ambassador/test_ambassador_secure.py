@@ -33,6 +33,7 @@ class Echo(http.server.BaseHTTPRequestHandler):
     """Answers with the fields that it was sent."""
 
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
 
     def do_GET(self) -> None:
         body = "".join(f"{name.lower()}: {value}\n" for name, value in self.headers.items())

@@ -284,6 +284,7 @@ class Upstream(socketserver.ThreadingTCPServer):
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True
 
             def do_GET(self) -> None:
                 assert len(self.headers) == len({name.lower() for name in self.headers})

@@ -19,6 +19,7 @@ class Service(BaseHTTPRequestHandler):
     """Answers what is asked for by the rules, and keeps what was asked."""
 
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
     asked: ClassVar[list[str]] = []
 
     def do_PUT(self) -> None:

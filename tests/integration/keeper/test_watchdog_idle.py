@@ -6,8 +6,6 @@ import os
 import signal
 from typing import TYPE_CHECKING
 
-import pytest
-
 from instance import wait_for
 
 if TYPE_CHECKING:
@@ -41,29 +39,42 @@ def files(directory: str) -> dict[str, tuple[int, int]]:
 
 def pids(instance: Instance) -> dict[str, int]:
     items = instance.call("components")["result"]["items"]
-    return {i["name"]: i["pid"] for i in items if i["name"] in WAKE_UPS}
+    return {i["name"]: i["pid"] for i in items if i["name"] in WAKE_UPS and i["pid"]}
 
 
-@pytest.mark.parametrize("settings", [None, "shipper"])
-def test_an_idle_instance_sleeps_and_writes_nothing(host: Host, settings: str | None) -> None:
-    text = f'[logs.file]\npath = "{host.root}/shipped.log"\n' if settings else None
-    instance = host.run("sleep", "600", settings=text)
-    for name in ("app", "agent", *(["shipper"] if settings else [])):
-        instance.wait_state(name)
-    quiet: dict[str, int] = {}
+def test_idle_instances_sleep_and_write_nothing(host: Host) -> None:
+    """One with a shipper and one without, side by side as they may be on a host."""
+    shipped = f'[logs.file]\npath = "{host.root}/shipped.log"\n'
+    plain = host.run("sleep", "600", name="plain")
+    shipping = host.run("sleep", "600", name="shipping", settings=shipped)
+    for instance, names in ((plain, ("app", "agent")), (shipping, ("app", "agent", "shipper"))):
+        for name in names:
+            instance.wait_state(name)
+
+    def now() -> dict[tuple[str, str], int]:
+        return {
+            (instance.name, name): wake_ups(pid)
+            for instance in (plain, shipping)
+            for name, pid in pids(instance).items()
+        }
+
+    quiet: dict[tuple[str, str], int] = {}
 
     def has_settled() -> bool:
         """What a start leaves to be done is done when two looks in a row see the same."""
         nonlocal quiet
         signal.sigtimedwait([signal.SIGUSR2], 1)
-        before, quiet = quiet, {name: wake_ups(pid) for name, pid in pids(instance).items()}
-        return all(quiet[name] - before.get(name, -99) <= 3 for name in quiet)
+        before, quiet = quiet, now()
+        return all(quiet[one] - before.get(one, -99) <= 3 for one in quiet)
 
-    wait_for("it has settled", has_settled)
-    watched = pids(instance)
-    before = {name: wake_ups(pid) for name, pid in watched.items()}
+    wait_for("they have settled", has_settled)
+    watched = {
+        (one.name, name): pid for one in (plain, shipping) for name, pid in pids(one).items()
+    }
+    assert {name for _, name in watched} == WAKE_UPS.keys()
+    before = {one: wake_ups(pid) for one, pid in watched.items()}
     written = files(host.root)
     signal.sigtimedwait([signal.SIGUSR2], WATCHED_S)
-    woken = {name: wake_ups(pid) - before[name] for name, pid in watched.items()}
-    assert {n: w for n, w in woken.items() if w > WAKE_UPS[n]} == {}, woken
+    woken = {one: wake_ups(pid) - before[one] for one, pid in watched.items()}
+    assert {one: n for one, n in woken.items() if n > WAKE_UPS[one[1]]} == {}, woken
     assert files(host.root) == written

@@ -137,7 +137,7 @@ class _Writer:
                 self.table(inner_table, inner_path, names)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(st.dictionaries(_KEYS, _VALUES, max_size=5), st.data())
 def test_the_scanner_finds_the_line_of_everything(
     table: dict[str, Any], data: st.DataObject
