@@ -16,7 +16,8 @@ help:
 	@echo "make soak    the long fault runs"
 	@echo "make lock    pin the dependencies anew"
 
-$(SETUP): scripts/setup pyproject.toml setup.py requirements/development.lock requirements/gixy.lock scripts/pillion
+$(SETUP): scripts/setup pyproject.toml setup.py requirements/build.lock requirements/development.lock \
+          requirements/gixy.lock scripts/pillion
 	@PYTHON=$(PYTHON) scripts/setup $(VENV)
 
 # The compiled parts follow their sources without a new set-up.
