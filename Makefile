@@ -17,7 +17,7 @@ help:
 	@echo "make lock    pin the dependencies anew"
 
 $(SETUP): scripts/setup pyproject.toml setup.py requirements/build.lock requirements/development.lock \
-          requirements/gixy.lock scripts/pillion
+          requirements/gixy.lock scripts/pillion tests/integration/watchdog/programs/package-lock.json
 	@PYTHON=$(PYTHON) scripts/setup $(VENV)
 
 # The compiled parts follow their sources without a new set-up.
