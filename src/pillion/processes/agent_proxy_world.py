@@ -196,6 +196,7 @@ class Proxies:
                 proof=proof,
                 words=self._socket(proxy, "words") if site.ours else "",
                 room=self._socket(proxy, "room") if site.ours else "",
+                empty="" if site.ours else self._socket(proxy, "empty"),
             )
         from pillion.proxies.haproxy.driver import HaproxyDriver
 

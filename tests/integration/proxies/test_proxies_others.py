@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 from typing import TYPE_CHECKING
 
@@ -188,6 +189,40 @@ def test_one_that_is_away_keeps_its_files_and_gets_the_change_when_it_is_back(
     assert "hello" in text or "later" in text
     somebody.start()
     serves(somebody, instance, "later")
+
+
+@pytest.mark.parametrize("somebody", ["nginx"], indirect=True)
+def test_what_their_killed_nginx_leaves_does_not_keep_it_from_starting(
+    host: Host, somebody: Somebody
+) -> None:
+    instance = somebody.manage()
+    proof = os.path.join(instance.runtime, "proxy-edge.proof")
+    pids = [somebody.process.pid, *children(somebody.process.pid)]
+    for pid in pids:
+        os.kill(pid, signal.SIGKILL)
+    somebody.process.wait(10)
+    wait_for("its socket is removed", lambda: not os.path.exists(proof))
+    somebody.start()
+    serves(somebody, instance, "hello")
+    assert os.path.exists(proof)
+
+
+@pytest.mark.parametrize("somebody", ["nginx"], indirect=True)
+def test_workers_that_outlive_their_master_keep_their_sockets(
+    host: Host, somebody: Somebody
+) -> None:
+    instance = somebody.manage()
+    proof = os.path.join(instance.runtime, "proxy-edge.proof")
+    # One of the version before accepts, too, until it is told to finish.
+    wait_for("one worker is left", lambda: len(children(somebody.process.pid)) == 1)
+    workers = children(somebody.process.pid)
+    somebody.process.kill()
+    somebody.process.wait(10)
+    assert ask(somebody.port) == (200, "hello")
+    assert os.path.exists(proof)
+    for pid in workers:
+        os.kill(pid, signal.SIGKILL)
+    wait_for("its socket is removed", lambda: not os.path.exists(proof))
 
 
 @pytest.mark.parametrize("somebody", ["haproxy"], indirect=True)

@@ -12,6 +12,7 @@ from pillion.errors import PillionError, RefusedError
 from pillion.proxies.applying.edits import Edits
 from pillion.proxies.applying.machine import step
 from pillion.proxies.applying.performer import Performer
+from pillion.proxies.applying.running import Minding
 from pillion.proxies.applying.steps import (
     Asked,
     Changed,
@@ -77,6 +78,7 @@ class Manager:
         self._edits = Edits(world.site)
         self._looking = False
         self._paused = False
+        self._minding: asyncio.Task[None] | None = None
         self._drift_timer: asyncio.TimerHandle | None = None
         self._drift_due = False
         # Those who wait: for the next attempt to begin, and for the one under way to end.
@@ -142,6 +144,8 @@ class Manager:
         """The settings are others."""
         self.world = world
         self.performer.renew(world)
+        if self._minding is not None:
+            self._mind()
         self._send(Reset(rules_of(world.settings, self.state.rules.spread)))
 
     async def apply(self, *, forced: bool = False) -> State:
@@ -202,7 +206,18 @@ class Manager:
                 return False
         self._watch = Watch(self.world.site, self._look)
         self._watch_files()
+        self._mind()
         return True
+
+    def _mind(self) -> None:
+        """Let the driver do what it does beside changes."""
+        if self._minding is not None:
+            self._minding.cancel()
+        driver = self.world.driver
+        if isinstance(driver, Minding):
+            self._minding = self._tasks.start(
+                f"proxy {self.name}: mind", driver.mind(), may_end=True
+            )
 
     async def _take_over(self) -> bool:
         await self._tenure.take()
@@ -302,6 +317,8 @@ class Manager:
                 timer.cancel()
         if self._watch is not None:
             self._watch.close()
+        if self._minding is not None:
+            self._minding.cancel()
         self.world.sources.forget(self.name)
         self._tenure.give()
         for future in (*self._asking, *self._answered):

@@ -26,6 +26,14 @@ class Drifting(Protocol):
         """In what it does, in words; empty for nothing."""
 
 
+@runtime_checkable
+class Minding(Protocol):
+    """A driver that has something to do while nothing is applied."""
+
+    async def mind(self) -> None:
+        """Do it until cancelled, or return when there is nothing."""
+
+
 async def load(world: World, rendered: Rendered | None, version: str) -> Verdict:
     """Load what is in place, which is `rendered`, and prove that it serves."""
     loaded = await world.driver.load()

@@ -17,6 +17,7 @@ from pillion.base.command import run_command
 from pillion.errors import PillionError
 from pillion.keeper.places import proxy_path
 from pillion.proxies.driver import GOOD, OUTPUT_BYTES, Level, ProxyStatus, Verdict
+from pillion.proxies.nginx.leftovers import clear_leftovers
 from pillion.proxies.nginx.messages import Message, error_logs, messages, places
 from pillion.proxies.nginx.workers import workers
 from pillion.proxies.proof import ask, remove_dead_socket, wait_for
@@ -44,7 +45,7 @@ _AT_ONCE = 4
 
 class NginxDriver:
     """The nginx of `site`. `proof` is the Unix socket on which it tells its version ("": it does not), `words` the file with what keeps it from loading ("": only what the configuration's own
-    `error_log` gets), `room` the directory that it is started in ("": nobody knows)."""
+    `error_log` gets), `room` the directory that it is started in ("": nobody knows), `empty` another socket of its configuration."""
 
     def __init__(
         self,
@@ -56,6 +57,7 @@ class NginxDriver:
         proof: str = "",
         words: str = "",
         room: str = "",
+        empty: str = "",
     ) -> None:
         self._site = site
         self._runner = runner
@@ -64,6 +66,7 @@ class NginxDriver:
         self._proof = proof
         self._words = words
         self._room = room
+        self._empty = empty
         # What its words and its workers were when it was told to load; None: it was not told by us.
         self._read: dict[str, int] = {}
         self._before: frozenset[int] | None = None
@@ -153,6 +156,12 @@ class NginxDriver:
     async def bring_level(self, old: Rendered, new: Rendered) -> Level:  # noqa: ARG002 - the interface's
         """Never: nginx takes changes by a load alone."""
         return Level(False, why="nginx takes no change without a load")
+
+    async def mind(self) -> None:
+        """Clear away what one that somebody else runs leaves when it is killed; until cancelled. See `leftovers`."""
+        sockets = [path for path in (self._proof, self._empty) if path]
+        if sockets and not self._site.ours:
+            await clear_leftovers(self._runner, sockets)
 
     def _command(self, directory: str) -> tuple[str, ...]:
         main = os.path.join(directory, self._main)
