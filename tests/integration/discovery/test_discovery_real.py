@@ -17,6 +17,7 @@ from urllib.parse import quote
 import pytest
 
 from instance import PILLION, Host, wait_for
+from own_time import OwnTime
 from pillion.http.blocking import BlockingClient
 
 if TYPE_CHECKING:
@@ -296,9 +297,9 @@ def test_a_hung_agent_holds_the_stop_for_a_second_at_most(host: Host) -> None:
     agent = orders.component("agent")["pid"]
     os.kill(agent, signal.SIGSTOP)
     try:
-        before_s = time.monotonic()
-        orders.call("stop", name="app")
-        assert time.monotonic() - before_s < 5.0
+        with OwnTime() as took:
+            orders.call("stop", name="app")
+        assert took.seconds < 5.0
         assert not os.path.exists(f"{orders.runtime}/service.json")
     finally:
         os.kill(agent, signal.SIGCONT)

@@ -76,7 +76,7 @@ class TestHttp:
         result = attempt(Http(node + path), 0.3)
         assert not result.good
         assert "the total time is over" in result.output
-        assert 0.25 <= result.duration_s < 3
+        assert 0.25 <= result.duration_s < 20
 
     def test_what_passes_is_the_users_to_say(self, node: str) -> None:
         assert attempt(Http(node + "/404", statuses=((200, 299), (404, 404)))).good
@@ -242,7 +242,7 @@ class TestGrpc:
         with socket.create_server(("127.0.0.1", 0)) as listener:
             result = attempt(Grpc(f"127.0.0.1:{listener.getsockname()[1]}"), 0.5)
         assert not result.good
-        assert result.duration_s < 5
+        assert result.duration_s < 20
 
     def test_without_the_library_it_says_what_to_install(self) -> None:
         code = (
