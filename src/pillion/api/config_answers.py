@@ -12,6 +12,7 @@ from pillion.api.answers import JSON_FIELDS
 from pillion.api.context import given
 from pillion.api.problems import problem
 from pillion.api.query import text
+from pillion.api.route import Role
 from pillion.config.keys import SERVICE, check_layer
 from pillion.config.preconditions import (
     Outdated,
@@ -40,6 +41,7 @@ READY_S = 2.0
 """For the store to be read at our own start; then what was kept is served, marked, or nothing."""
 
 _REVISION_DIGITS = 18
+_ROLES = tuple(role.name.lower() for role in Role)
 
 
 class ConfigItem(msgspec.Struct, frozen=True, kw_only=True):
@@ -153,7 +155,7 @@ def precondition(request: Request) -> Precondition:
 
 def writer_of(context: Context, request: Request) -> str:
     """Who writes: instance and role, and on the Unix socket the process and its user."""
-    words = [context.control.place.instance, context.role_of(request).name.lower()]
+    words = [context.control.place.instance, _ROLES[context.role_of(request)]]
     peer = request.peer
     if peer.uid is not None:
         words.append(f"pid={peer.pid} uid={peer.uid}")

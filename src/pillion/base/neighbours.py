@@ -124,6 +124,8 @@ class Neighbours:
 
     def ring(self, topic: str, detail: str = "") -> None:
         """Tell all others, without waiting for any. `detail` is cut so that the message fits."""
+        if len(self._alive) == 1:
+            return  # nobody but us
         message = msgspec.json.encode(_Ring(topic, self.own.instance, detail))
         if len(message) > MESSAGE_BYTES:
             message = msgspec.json.encode(_Ring(topic, self.own.instance, ""))

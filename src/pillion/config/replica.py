@@ -164,6 +164,10 @@ class Replica:
         """Wait until everything up to `revision` is here; False when it is not `within_s` seconds later."""
         if self.loaded and self.tree.revision >= revision:
             return True
+        # What this process has written itself is on its way to us, and here when all have had their turn.
+        await asyncio.sleep(0)
+        if self.loaded and self.tree.revision >= revision:
+            return True
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting[future] = revision
         try:

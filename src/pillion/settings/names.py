@@ -31,7 +31,7 @@ def check_key(text: str) -> None:
             raise ValueError("a key is words joined by /, with none at its ends and none twice")
         if part in (".", ".."):
             raise ValueError("a part of a key cannot be . or ..")
-        if any(ord(c) < 32 or ord(c) == 127 for c in part):
+        if not part.isprintable() and any(ord(c) < 32 or ord(c) == 127 for c in part):
             raise ValueError("a control character in a key")
 
 

@@ -19,7 +19,7 @@ def check_key(key: str) -> None:
         raise ValueError(
             f"cannot use the key {key[:32]}…: it has {size} bytes, and {KEY_BYTES} are the most"
         )
-    if any(character < " " or character == "\x7f" for character in key):
+    if not key.isprintable() and any(character < " " or character == "\x7f" for character in key):
         raise ValueError(f"cannot use the key {key!r}: it has control characters")
 
 

@@ -170,9 +170,12 @@ class Request:
         """Return the whole body. Raise Refusal: 413 above `limit` bytes, 408, or 400."""
         if self.head.length > limit:
             raise Refusal(413, f"cannot take a body of more than {limit} bytes here")
+        body = self.body
+        if body is None:
+            return b""
         parts = []
         size = 0
-        async for chunk in self:
+        while chunk := await body.more():
             size += len(chunk)
             if size > limit:
                 raise Refusal(413, f"cannot take a body of more than {limit} bytes here")
