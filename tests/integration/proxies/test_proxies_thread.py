@@ -82,6 +82,8 @@ def test_a_check_that_passes_while_the_load_fails(host: Host) -> None:
     event = edge.wait_for("proxy-returned")
     assert 'limit_req "one"' in event["reason"] or 'zone "one"' in event["reason"], event
     assert "key" in event["reason"]
+    line = 1 + edge.text.split("limit_req_zone ")[0].count("\n")
+    assert event["reason"].startswith(f"{edge.template} line {line} (nginx.conf line "), event
     edge.serves("hello")
     [one] = edge.proxy()["items"]
     assert one["state"] in ("serving", "applying")
@@ -95,6 +97,8 @@ def test_a_taken_port_is_tried_again_until_it_is_free(host: Host) -> None:
         taken = server.getsockname()[1]
         edge.write(edge.text.replace(str(edge.port), str(taken)))
         event = edge.wait_for("proxy-returned")
+        line = 1 + edge.text.split("listen ")[0].count("\n")
+        assert event["reason"].startswith(f"{edge.template} line {line} (nginx.conf line ")
         assert "in use" in event["reason"]
         edge.serves("hello")
     edge.port = taken

@@ -19,6 +19,7 @@ from pillion.keeper.places import proxy_path
 from pillion.proxies.driver import GOOD, OUTPUT_BYTES, Level, ProxyStatus, Verdict
 from pillion.proxies.nginx.leftovers import clear_leftovers
 from pillion.proxies.nginx.messages import Message, error_logs, messages, places
+from pillion.proxies.nginx.whereabouts import located
 from pillion.proxies.nginx.workers import workers
 from pillion.proxies.proof import ask, remove_dead_socket, wait_for
 
@@ -35,6 +36,7 @@ WORDS_BYTES = 1 << 20
 """Beyond it the file with the words of the keeper's nginx is emptied."""
 
 _CONFIGURATION_BYTES = 8 << 20
+_MOST_FILES = 100
 # ngx_open_listening_sockets(): five times, 500 ms apart, and only then it gives up.
 _GIVES_UP = "still could not bind()"
 _TRIES_AGAIN = "bind() to "
@@ -129,6 +131,7 @@ class NginxDriver:
             return GOOD
         found, said = self._spoken()
         if self._fatal(found):
+            found = await asyncio.to_thread(self._located, found)
             return _bad(f"cannot load the configuration of {self._site.name}", found, said)
         reason = (
             f"cannot prove that {self._site.name} serves {version} within {timeout_s:g} s: {why}"
@@ -256,6 +259,19 @@ class NginxDriver:
         """What it has said since it was told to load."""
         said = "".join(_tail(path, position) for path, position in self._read.items())
         return messages(said, (self._site.directory,)), said
+
+    def _located(self, found: tuple[Message, ...]) -> tuple[Message, ...]:
+        """With the lines that they are about, as far as they can be found in the files that it was told to load."""
+        files = {}
+        with contextlib.suppress(OSError):
+            names = os.listdir(self._site.directory)
+            # The main file first: it is what a line is looked for in by whoever reads it.
+            for name in sorted(names, key=lambda name: (name != self._main, name))[:_MOST_FILES]:
+                path = self._site.live(name)
+                if os.path.isfile(path):
+                    with open(path, errors="replace") as file:
+                        files[name] = file.read(_CONFIGURATION_BYTES)
+        return tuple(located(one, files) for one in found)
 
     def _bound_words(self) -> None:
         if self._words and _size(self._words) > WORDS_BYTES:
