@@ -8,7 +8,7 @@ cannot change that name in the request.
 
 from __future__ import annotations
 
-import hmac
+from hmac import compare_digest
 from typing import TYPE_CHECKING
 
 from pillion.api.problems import problem
@@ -58,8 +58,8 @@ class Tokens:
 
     def role(self, token: bytes) -> Role | None:
         """The role of `token`, None for a wrong one. Takes the same time whichever it is."""
-        is_operator = hmac.compare_digest(self.operator, token) and bool(token)
-        is_app = hmac.compare_digest(self.app, token) and bool(token)
+        is_operator = compare_digest(self.operator, token) and bool(token)
+        is_app = compare_digest(self.app, token) and bool(token)
         if is_operator:
             return _OPERATOR
         return _APP if is_app else None

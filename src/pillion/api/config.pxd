@@ -7,7 +7,7 @@ from pillion.http.server.messages cimport Request, Response
 
 cdef bytes _usual_accept
 
-@cython.locals(headers=Headers, accept=bytes, known=bytes)
+@cython.locals(headers=Headers, accept=bytes, known=bytes, effective=dict)
 cpdef object get_value(object context, Request request, tuple values)
 
 cdef bint _asks_no_stream(bytes accept) except -1

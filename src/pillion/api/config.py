@@ -45,7 +45,8 @@ def get_value(
     config = context.config
     if config is not None and not request.query_string:
         replica = config.replica
-        item = config.effective.get(values[0])
+        effective = config.effective
+        item = effective.get(values[0])
         if item is not None and replica.stale_since is None and not item.omitted:
             headers = request.headers
             accept = headers.known(ACCEPT)
