@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeVar, cast
 from .listener import SHUTDOWN_S
 from .patience import Patience
 from .snapshot import EndpointSpec
-from .transports import one_read_at_most
+from .transports import hold_little
 
 if TYPE_CHECKING:
     import ssl
@@ -197,7 +197,7 @@ class _Gate(asyncio.Protocol):
         if self.refused:
             transport.abort()
             return
-        one_read_at_most(transport)
+        hold_little(transport)
         self.protocol = self._factory()
         transport.set_protocol(self.protocol)
         self.protocol.connection_made(transport)

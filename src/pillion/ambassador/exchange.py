@@ -27,6 +27,7 @@ from .facts import Facts
 from .fields import trailer_fields, upgrade_of
 from .live import Times
 from .retry import Failure, RetryPolicy
+from .transports import write_sealed
 
 if TYPE_CHECKING:
     import asyncio
@@ -696,14 +697,14 @@ class Exchange:
             self.begun = True
             self.replayable = False
             self.kept_body = []
-        client = self.client
-        if client.transport is not None:
-            if len(out) == 1:
-                client.transport.write(out[0])
-            elif len(out[-1]) > _WHOLE_BYTES or len(out) > 2:
-                client.transport.writelines(out)
+        transport = self.client.transport
+        if transport is not None:
+            if len(out) <= 2 and len(out[-1]) <= _WHOLE_BYTES:
+                transport.write(b"".join(out))
+            elif transport.can_write_eof():
+                transport.writelines(out)
             else:
-                client.transport.write(b"".join(out))
+                write_sealed(transport, out)
         self.out = []
 
     def _take_back(self) -> None:

@@ -16,7 +16,7 @@ from pillion.base.tasks import RootTasks
 from pillion.errors import PillionError
 
 from .peer import PLAIN, SECURE, Peer
-from .transports import one_read_at_most
+from .transports import hold_little
 
 if TYPE_CHECKING:
     from .tls import TlsServer
@@ -299,7 +299,7 @@ class _Gate(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         transport = cast("asyncio.Transport", transport)
-        one_read_at_most(transport)
+        hold_little(transport)
         peer = self._peer
         peer.names = self._tls.names_of(transport.get_extra_info("peercert"))
         if not self._tls.allows(peer.names):

@@ -13,6 +13,8 @@ from pillion.http.codec import NEED_DATA, CodecError
 from pillion.http.codec.events import End, ResponseHead
 from pillion.http.codec.responses import ResponseParser
 
+from .transports import SEALED_BYTES, write_sealed
+
 if TYPE_CHECKING:
     from .endpoint import Endpoint
     from .exchange import Exchange
@@ -143,8 +145,13 @@ class Outward:
 
     def write(self, data: bytes) -> None:
         """Send, if there is still someone to send to."""
-        if self.transport is not None:
-            self.transport.write(data)
+        transport = self.transport
+        if transport is None:
+            return
+        if len(data) <= SEALED_BYTES or transport.can_write_eof():
+            transport.write(data)
+        else:
+            write_sealed(transport, [data])
 
     def pause_reading(self) -> None:
         """Leave the rest of the answer in the kernel: the client is slow."""

@@ -14,8 +14,13 @@ _KEEP_ALIVE = (
 )
 
 
-def one_read_at_most(transport: asyncio.Transport) -> None:
-    """Have a TLS transport of uvloop keep no more than one read (256 KiB) for a protocol that has paused reading.
+SEALED_BYTES = 64 * 1024
+"""What one write gives TLS to seal at most."""
+
+
+def hold_little(transport: asyncio.Transport) -> None:
+    """Have a TLS transport of uvloop keep no more than one read (256 KiB) for a protocol that has paused reading, and tell one that
+    writes to pause with the first 64 KiB that have been sealed and wait, not with 512.
 
     It is not only memory: uvloop drops what it has read and not yet delivered when the peer's end of file comes, so a
     slow reader would lose the end of a stream. With this, it does not read on before what it has is delivered.
@@ -23,6 +28,21 @@ def one_read_at_most(transport: asyncio.Transport) -> None:
     set_limits = getattr(transport, "set_read_buffer_limits", None)
     if set_limits is not None:
         set_limits(high=1, low=0)
+        transport.set_write_buffer_limits(high=SEALED_BYTES, low=SEALED_BYTES // 4)
+
+
+def write_sealed(transport: asyncio.Transport, pieces: list[bytes]) -> None:
+    """Write to a TLS transport of uvloop: joined, for each write is a record of its own, and 64 KiB at a time.
+
+    What one write gives is sealed as a whole into a buffer that keeps the size it grew to until the connection ends.
+    """
+    data = b"".join(pieces)
+    if len(data) <= SEALED_BYTES:
+        transport.write(data)
+        return
+    view = memoryview(data)
+    for at in range(0, len(view), SEALED_BYTES):
+        transport.write(view[at : at + SEALED_BYTES])
 
 
 def reset_on_close(transport: asyncio.BaseTransport) -> None:

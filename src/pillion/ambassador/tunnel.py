@@ -10,7 +10,7 @@ from collections.abc import Callable
 from time import monotonic
 from typing import cast
 
-from .transports import keep_alive, reset_on_close
+from .transports import keep_alive, reset_on_close, write_sealed
 from .tunnels import CUT, EOF, IDLE, RESET, SWEEPS, RelayEnd, Tunnels
 
 __all__ = ["CUT", "EOF", "IDLE", "RESET", "Held", "Relay", "RelayEnd", "Tunnels"]
@@ -215,7 +215,11 @@ class _Side:
             self.first_s = monotonic()
         self.count += len(data)
         relay.quiet = 0
-        self.other.transport.write(data)
+        other = self.other
+        if other.keeps_half:
+            other.transport.write(data)
+        else:
+            write_sealed(other.transport, [data])
 
     def eof_received(self) -> bool:
         self.finished = True
