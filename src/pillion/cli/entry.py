@@ -81,7 +81,6 @@ def _parse(words: list[str]) -> _Arguments:
 
 def _keep(verb: str, words: list[str]) -> int:
     from pillion.cli.command_override import command_overrides
-    from pillion.keeper import run
 
     try:
         arguments = _parse(words)
@@ -107,6 +106,7 @@ def _keep(verb: str, words: list[str]) -> int:
         print(f"pillion: {usage}", file=sys.stderr)
         return BAD_USAGE
     from pillion import __version__
+    from pillion.keeper import run
 
     return run.run(
         plan, text, version=__version__, name=arguments.name, pid=arguments.pid, overrides=overrides
@@ -140,6 +140,9 @@ def _read_settings(path: str | None, overrides: list[str]) -> tuple[Plan, str] |
         os.close(read)
         _tell_plan(path, overrides, write)
     os.close(write)
+    # What the keeper is made of is loaded beside the child's work, not after it.
+    from pillion.keeper import run  # noqa: F401
+
     with open(read, "rb") as pipe:
         data = pipe.read()
     _, status = os.waitpid(pid, 0)
@@ -151,6 +154,9 @@ def _read_settings(path: str | None, overrides: list[str]) -> tuple[Plan, str] |
 
 
 def _tell_plan(path: str | None, overrides: list[str], write: int) -> NoReturn:
+    import gc
+
+    gc.disable()  # the child ends before there would be anything to collect
     code = 1
     try:
         from pillion.cli.plan import read_plan

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 from pillion.lifecycle.plan import keeper_plan, named
 from pillion.settings import Problem, SettingsError, load, to_json
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 import os
-from typing import TYPE_CHECKING
 
 from pillion.keeper.places import instance_name
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pillion.keeper.plan import (
         AmbassadorPlan,

@@ -1,6 +1,8 @@
 """Addresses and URLs as settings hold them: checked as text, without the socket module, which a start-up would pay for."""
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from pillion.settings.lean import NamedTuple
 
 _DIGITS = frozenset("0123456789")
 _HEX = frozenset("0123456789abcdefABCDEF:.")

@@ -1,13 +1,12 @@
 """What a user can say about the ambassador: its processes, whom it knows, where requests go, and what it writes down of them."""
 
-from collections.abc import Mapping
-from typing import cast
+from __future__ import annotations
 
 from pillion.settings.edges import HttpLimits, Proxy
 from pillion.settings.headers import NAME_PATTERN as HEADER_PATTERN
 from pillion.settings.headers import check_header_name
 from pillion.settings.kinds import Flag, Text, Whole
-from pillion.settings.limits import Limits
+from pillion.settings.lean import cast
 from pillion.settings.names import NAME_PATTERN, check_name
 from pillion.settings.quantities import Duration, Percentage
 from pillion.settings.record import Record, setting
@@ -16,6 +15,12 @@ from pillion.settings.shapes import Strings, Table
 from pillion.settings.sidecar import SIDECAR_LIMITS
 from pillion.settings.tables import NO_RECORDS, Tablelist, Tablemap
 from pillion.settings.upstreams import Upstream, UpstreamTable
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pillion.settings.limits import Limits
 
 MOST_UPSTREAMS = 500
 MOST_ROUTES = 1000

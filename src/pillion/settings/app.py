@@ -1,6 +1,6 @@
 """What a user can say about the app: how it is started, restarted, watched and limited."""
 
-from collections.abc import Mapping
+from __future__ import annotations
 
 from pillion.settings.kinds import Choice, Text, Whole
 from pillion.settings.limits import Limits
@@ -10,6 +10,10 @@ from pillion.settings.record import INSTANCE, NOTHING, Record, setting
 from pillion.settings.references import Account
 from pillion.settings.shapes import Command, Strmap, Table
 from pillion.settings.supervision import Ready, Restart, Watchdog
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 SIGNALS = ("TERM", "INT", "QUIT", "HUP", "USR1", "USR2", "KILL", "ABRT", "WINCH")
 

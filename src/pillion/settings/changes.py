@@ -1,13 +1,17 @@
 """What differs between two settings, and what it takes to apply it: a reload says so instead of guessing."""
 
-from collections.abc import Mapping
-from typing import NamedTuple
+from __future__ import annotations
 
+from pillion.settings.lean import NamedTuple
 from pillion.settings.problems import Path, dotted
 from pillion.settings.record import LIVE, Record
 from pillion.settings.shapes import Strmap, Table
 from pillion.settings.tables import Tablelist, Tablemap
 from pillion.settings.tree import ROOT, Settings
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 class Change(NamedTuple):

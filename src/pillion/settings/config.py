@@ -1,6 +1,8 @@
 """What a user can say about configuration: which environment's values hold, and into which files and variables they go."""
 
-from collections.abc import Mapping
+# ruff: noqa: D102 # the base class says what each method promises
+
+from __future__ import annotations
 
 from pillion.settings.kinds import Choice, Kind, Schema, Text
 from pillion.settings.names import (
@@ -15,6 +17,10 @@ from pillion.settings.names import (
 from pillion.settings.record import NOTHING, Record, setting
 from pillion.settings.shapes import Command, Strmap
 from pillion.settings.tables import Tablelist
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 FORMATS = ("json", "toml", "yaml", "env", "text")
 _ENDINGS = {
@@ -40,8 +46,6 @@ def format_by_ending(path: str) -> str:
 
 class FileMode(Kind):
     """Permission bits of a file, written in octal: `"0640"`."""
-
-    # ruff: noqa: D102 # the base class says what each method promises
 
     def __init__(self) -> None:
         super().__init__('permissions in octal such as "0640"', optional=True)

@@ -2,18 +2,22 @@
 
 # ruff: noqa: D102 # the base class says what each method promises
 
-from typing import cast
+from __future__ import annotations
 
 from pillion.settings.addresses import AUTHORITY_PATTERN, check_authority
 from pillion.settings.kinds import Choice, Flag, Kind, Schema, Text, Whole, quoted
+from pillion.settings.lean import cast
 from pillion.settings.policies import NO_BREAKER, NO_RETRY, Breaker, Limit, Retry, Timeouts
-from pillion.settings.problems import Place
 from pillion.settings.quantities import Duration, Size
 from pillion.settings.record import Record, setting
 from pillion.settings.references import Listen
 from pillion.settings.route_patterns import EgressHost
 from pillion.settings.shapes import Strings, Table
 from pillion.settings.upstreams import PoolSettings, Upstream
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pillion.settings.problems import Place
 
 INBOUND_TIMEOUTS = Timeouts(try_s=0.0, total_s=0.0)
 """What stands in front of the app does not end what the app takes its time for: its callers have a patience of their own."""

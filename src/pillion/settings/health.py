@@ -1,12 +1,12 @@
 """What a user can say about health: what is checked, how often, and what follows from it."""
 
-from collections.abc import Mapping
-from typing import cast
+from __future__ import annotations
 
 from pillion.settings.addresses import ENDPOINT_PATTERN, split_address
 from pillion.settings.headers import NAME_PATTERN as HEADER_PATTERN
 from pillion.settings.headers import check_header_name, check_header_value
 from pillion.settings.kinds import Choice, Flag, Text, Whole
+from pillion.settings.lean import cast
 from pillion.settings.names import NAME_PATTERN, check_name
 from pillion.settings.quantities import Duration, Percentage
 from pillion.settings.record import NOTHING, Record, setting
@@ -14,6 +14,10 @@ from pillion.settings.references import Endpoint, HttpTarget
 from pillion.settings.shapes import Command, Strings, Strmap
 from pillion.settings.statuses import StatusRange
 from pillion.settings.tables import NO_RECORDS, Tablemap
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 CHECK_SORTS = ("http", "tcp", "exec", "ttl", "process", "grpc")
 """The sorts of checks: exactly one of them in each."""

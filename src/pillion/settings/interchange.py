@@ -1,7 +1,6 @@
 """Settings as JSON: what the settings parser hands to the keeper, and what agent and shipper read from settings.json."""
 
-import json
-
+from pillion.keeper.lean import json
 from pillion.settings.kinds import UnfitError
 from pillion.settings.problems import Problem, SettingsError
 from pillion.settings.tree import ROOT, Settings
@@ -9,9 +8,7 @@ from pillion.settings.tree import ROOT, Settings
 
 def to_json(settings: Settings) -> str:
     """All settings, defaults included, by their field names: seconds and bytes as numbers. `from_json` gives them back exactly."""
-    return json.dumps(
-        ROOT.encode(settings), ensure_ascii=False, allow_nan=False, separators=(",", ":")
-    )
+    return json.dumps(ROOT.encode(settings), separators=(",", ":"))
 
 
 def from_json(text: str, source: str = "settings.json") -> Settings:

@@ -4,9 +4,13 @@
 
 # ruff: noqa: D102 # the base class says what each method promises
 
-from collections.abc import Callable, Iterable
+from __future__ import annotations
 
 from pillion.settings.problems import Place, nearest
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
 
 Schema = dict[str, object]
 

@@ -1,20 +1,26 @@
 """What a user can say about the nginx in front of the app: which files it serves, how they are cached, and what goes on to the app."""
 
-from collections.abc import Mapping
+from __future__ import annotations
+
 from types import MappingProxyType
-from typing import cast
 
 from pillion.settings.edges import ServerTls
 from pillion.settings.headers import NAME_PATTERN as HEADER_PATTERN
 from pillion.settings.headers import check_header_name, check_header_value
 from pillion.settings.kinds import Choice, Flag, Text
+from pillion.settings.lean import cast
 from pillion.settings.limits import Limits
-from pillion.settings.problems import Place
 from pillion.settings.proxies import ManagedProxy, Wait
 from pillion.settings.quantities import Duration, Size
 from pillion.settings.record import Record, setting
 from pillion.settings.references import Account, Listen, Pattern
 from pillion.settings.shapes import Strmap, Table
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pillion.settings.problems import Place
 
 OFFLOAD = "offload"
 """Its name as a component."""

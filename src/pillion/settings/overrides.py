@@ -1,6 +1,7 @@
 """`--set a.b=v`: a value from the command line, put over those of the file before anything is validated."""
 
 from pillion.settings.kinds import Kind
+from pillion.settings.plain import is_words, plain_value
 from pillion.settings.positions import parse_key
 from pillion.settings.problems import Path, Place, Problem, dotted
 from pillion.settings.shapes import Strmap, Table
@@ -127,10 +128,14 @@ class _Broken(str):
 
 
 def _value(text: str) -> object:
-    import tomllib  # not at the top: agent and shipper read JSON, and need not pay for it
+    if "\n" in text or is_words(text):
+        return text
+    if (plain := plain_value(text)) is not None:
+        return plain
+    import tomllib  # not at the top: few need it
 
     try:
-        return tomllib.loads(f"v = {text}")["v"] if "\n" not in text else text
+        return tomllib.loads(f"v = {text}")["v"]
     except tomllib.TOMLDecodeError as error:
         if text[:1] in ("[", "{", '"', "'") and text:
             return _Broken(str(error).partition(" (at ")[0])

@@ -4,9 +4,13 @@ The scanner trusts that tomllib has accepted the text: it only has to find its w
 problem to report.
 """
 
-from collections.abc import Mapping
+from __future__ import annotations
 
-from pillion.settings.problems import Path
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pillion.settings.problems import Path
 
 _BARE = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-")
 _BLANK = frozenset(" \t")

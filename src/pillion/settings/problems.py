@@ -1,7 +1,13 @@
 """What is wrong with a settings file, as data: every problem with its place, so that one run of `pillion check` is enough."""
 
-from collections.abc import Iterable
-from typing import NamedTuple
+from __future__ import annotations
+
+from pillion.settings.lean import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 
 Path = tuple[str | int, ...]
 """Where a value sits: ("logs", "files", 0)."""
@@ -79,7 +85,7 @@ class Place:
         self.path = path
         self.findings: list[Finding] = [] if findings is None else findings
 
-    def child(self, key: str | int) -> "Place":
+    def child(self, key: str | int) -> Place:
         """The place of a member, reporting into the same list."""
         return Place((*self.path, key), self.findings)
 

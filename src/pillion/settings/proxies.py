@@ -1,7 +1,7 @@
 """What a user can say about a managed proxy: from which templates its configuration comes, who runs it, and how a change is brought to
 it."""
 
-from collections.abc import Mapping
+from __future__ import annotations
 
 from pillion.settings.kinds import Choice, Flag, Text, Whole
 from pillion.settings.limits import Limits
@@ -10,6 +10,10 @@ from pillion.settings.quantities import Duration, Percentage
 from pillion.settings.record import NOTHING, Record, setting
 from pillion.settings.shapes import Command, Strmap, Table
 from pillion.settings.values import NO_VALUES, Values
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 PROXY_KINDS = ("nginx", "haproxy")
 MAIN_FILES = {"nginx": "nginx.conf", "haproxy": "haproxy.cfg"}

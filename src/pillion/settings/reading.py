@@ -1,7 +1,8 @@
 """From TOML text to Settings: syntax, overrides, every value, then what values say together; all problems at once."""
 
+from __future__ import annotations
+
 import os
-from collections.abc import Mapping, Sequence
 
 from pillion.settings.checks import contradictions
 from pillion.settings.overrides import Raw, apply_override, source_of
@@ -11,6 +12,10 @@ from pillion.settings.shapes import Table
 from pillion.settings.syntax import read_toml
 from pillion.settings.tables import Tablemap
 from pillion.settings.tree import ROOT, Settings
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 MAX_FILE_BYTES = 1 << 20
 """A settings file is written by hand; a larger one is something else."""

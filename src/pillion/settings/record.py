@@ -2,14 +2,20 @@
 would add to every start of `pillion run` with a settings file.
 """
 
-from collections.abc import Mapping
-from types import MappingProxyType
-from typing import TYPE_CHECKING, ClassVar, NamedTuple, Self, TypeVar, cast, dataclass_transform
+from __future__ import annotations
 
+from types import MappingProxyType
+
+from pillion.settings.lean import NamedTuple, cast, dataclass_transform
+
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import ClassVar, Self, TypeVar
+
     from pillion.settings.kinds import Kind
 
-T = TypeVar("T")
+    T = TypeVar("T")
 
 LIVE = ""
 """A change is applied while everything runs."""
@@ -23,7 +29,7 @@ NOTHING: Mapping[str, str] = MappingProxyType({})
 class Spec(NamedTuple):
     """What is known about a setting. `restart` names what must restart for a change; LIVE: nothing."""
 
-    kind: "Kind"
+    kind: Kind
     doc: str
     default: object
     restart: str
@@ -42,7 +48,7 @@ class Member(NamedTuple):
 
 
 def setting(
-    kind: "Kind",
+    kind: Kind,
     doc: str,
     *,
     default: T,

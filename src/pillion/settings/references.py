@@ -2,7 +2,7 @@
 
 # ruff: noqa: D102 # the base class says what each method promises
 
-from collections.abc import Callable
+from __future__ import annotations
 
 from pillion.settings.addresses import (
     ENDPOINT_PATTERN,
@@ -13,6 +13,10 @@ from pillion.settings.addresses import (
     split_address,
 )
 from pillion.settings.kinds import Schema, Text
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class Listen(Text):

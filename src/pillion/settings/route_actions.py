@@ -1,6 +1,6 @@
 """What a user can say about what becomes of a request that a route takes: to whom it goes, what is changed, what is answered."""
 
-from collections.abc import Mapping
+from __future__ import annotations
 
 from pillion.settings.addresses import AUTHORITY_PATTERN, check_authority
 from pillion.settings.headers import FRAMING, check_header_name, check_header_value
@@ -11,6 +11,10 @@ from pillion.settings.record import NOTHING, Record, setting
 from pillion.settings.route_patterns import PATH_PATTERN, check_location, check_path_written
 from pillion.settings.shapes import Strings, Strmap
 from pillion.settings.statuses import Status
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _MOST_BODY = 64 << 10
 _HOP_BY_HOP = (

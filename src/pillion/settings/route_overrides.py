@@ -1,6 +1,6 @@
 """What a route can say differently from the upstream that it sends to: times and retries, and nothing else of them."""
 
-from typing import TypeVar
+from __future__ import annotations
 
 from pillion.settings.kinds import Choice, Flag, Whole
 from pillion.settings.policies import NONE, RETRY_CONDITIONS, RETRY_SPELLINGS, Retry, Timeouts
@@ -8,7 +8,11 @@ from pillion.settings.quantities import Duration
 from pillion.settings.record import Record, setting
 from pillion.settings.shapes import Strings
 
-R = TypeVar("R", bound=Record)
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import TypeVar
+
+    R = TypeVar("R", bound=Record)
 
 
 class RouteTimeouts(Record):

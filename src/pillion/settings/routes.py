@@ -1,6 +1,6 @@
 """What a user can say about where a request goes: what it is matched by, to whom it is sent, and what is changed on the way."""
 
-from collections.abc import Mapping
+from __future__ import annotations
 
 from pillion.settings.headers import NAME_PATTERN as HEADER_PATTERN
 from pillion.settings.headers import check_header_name, check_header_value
@@ -14,6 +14,10 @@ from pillion.settings.route_overrides import RouteRetry, RouteTimeouts
 from pillion.settings.route_patterns import HostPattern, Method, PathPattern
 from pillion.settings.shapes import Strings, Strmap, Table
 from pillion.settings.tables import Tablelist
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 __all__ = [
     "APP",

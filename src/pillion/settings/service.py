@@ -1,6 +1,6 @@
 """What a user can say about the app as a service that others find."""
 
-from collections.abc import Mapping
+from __future__ import annotations
 
 from pillion.settings.addresses import is_ipv4
 from pillion.settings.kinds import Flag, Text, Whole
@@ -8,6 +8,10 @@ from pillion.settings.names import name_text
 from pillion.settings.quantities import Duration
 from pillion.settings.record import INSTANCE, NOTHING, Record, setting
 from pillion.settings.shapes import Strings, Strmap
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _HOST = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.-_")
 _HOST_PATTERN = r"^([A-Za-z0-9._-]+|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*)$"

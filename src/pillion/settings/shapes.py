@@ -2,12 +2,17 @@
 
 # ruff: noqa: D102 # the base class says what each method promises
 
-from collections.abc import Callable, Mapping
-from typing import cast
+from __future__ import annotations
 
 from pillion.settings.kinds import Kind, Schema, Text, UnfitError, quoted
+from pillion.settings.lean import cast
 from pillion.settings.problems import Place, dotted, nearest
-from pillion.settings.record import Member, Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from pillion.settings.record import Member, Record
 
 
 class Strings(Kind):

@@ -1,7 +1,8 @@
 """TOML text to a table, past its syntax errors: each is reported with its line, and the rest still validated."""
 
-from typing import NamedTuple
+from __future__ import annotations
 
+from pillion.settings.lean import NamedTuple
 from pillion.settings.problems import Problem
 
 _MOST_ERRORS = 20
@@ -17,7 +18,9 @@ class Document(NamedTuple):
 
 def read_toml(text: str, source: str) -> Document:
     """Read `text` line by line past its errors; a bounded number of them is reported."""
-    import tomllib  # not at the top: agent and shipper read JSON, and need not pay for it
+    if not text:
+        return Document({}, "", ())
+    import tomllib  # not at the top: agent and shipper read JSON, and need not pay for it; nor need a start with --set alone
 
     problems: list[Problem] = []
     lines = text.replace("\r\n", "\n").split("\n")

@@ -4,14 +4,20 @@
 
 # ruff: noqa: D102 # the base class says what each method promises
 
-from collections.abc import Callable, Mapping
+from __future__ import annotations
+
 from types import MappingProxyType
-from typing import cast
 
 from pillion.settings.kinds import Kind, Schema, UnfitError, quoted
-from pillion.settings.problems import Place
-from pillion.settings.record import Record
+from pillion.settings.lean import cast
 from pillion.settings.shapes import Table
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from pillion.settings.problems import Place
+    from pillion.settings.record import Record
 
 NO_RECORDS: Mapping[str, Record] = MappingProxyType({})
 """The default of a map of records: nobody can add to it."""

@@ -1,6 +1,6 @@
 """What a user can say about shipping: to which OTLP receiver, how, and as what."""
 
-from collections.abc import Mapping
+from __future__ import annotations
 
 from pillion.settings.headers import NAME_PATTERN, check_header_name, check_header_value
 from pillion.settings.kinds import Choice, Text, Whole
@@ -8,6 +8,10 @@ from pillion.settings.quantities import Duration, Size
 from pillion.settings.record import NOTHING, Record, setting
 from pillion.settings.references import Url
 from pillion.settings.shapes import Strmap, Table
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 FILE_REFERENCE = "file:"
 """A header's value that begins with this names the file which holds it."""

@@ -1,13 +1,13 @@
 """The whole of the settings."""
 
-from collections.abc import Mapping
-from typing import cast
+from __future__ import annotations
 
 from pillion.settings.ambassador import Ambassador
 from pillion.settings.app import App
 from pillion.settings.config import Config
 from pillion.settings.edges import Inbound
 from pillion.settings.health import Health
+from pillion.settings.lean import cast
 from pillion.settings.logs import Logs
 from pillion.settings.offload import Offload
 from pillion.settings.proxies import MOST_PROXIES, ManagedProxy
@@ -19,6 +19,10 @@ from pillion.settings.sidecar import Agent, Api, Shipper
 from pillion.settings.store import Store
 from pillion.settings.tables import NO_RECORDS, Tablelist
 from pillion.settings.telemetry import Telemetry
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 class Settings(Record):

@@ -1,9 +1,10 @@
 """The URLs of upstreams: which schemes there are, and what each says. Text alone is looked at; nothing is resolved."""
 
-from typing import NamedTuple
+from __future__ import annotations
 
 from pillion.settings.addresses import split_address
 from pillion.settings.kinds import Text
+from pillion.settings.lean import NamedTuple
 
 UPSTREAM_URL_PATTERN = r"^((https?|tcp)://[^/?#@\s]+/?|unix:(//)?/[^?#\s]+)$"
 _PORTS = {"http": 80, "https": 443, "tcp": 0}

@@ -1,10 +1,11 @@
 """What a user can say about those whom the app calls: where they are, how the load is shared, and what happens when they fail."""
 
-from typing import cast
+from __future__ import annotations
 
 from pillion.settings.addresses import AUTHORITY_PATTERN, check_authority
 from pillion.settings.headers import check_header_name
 from pillion.settings.kinds import Choice, Flag, Text
+from pillion.settings.lean import cast
 from pillion.settings.names import name_text
 from pillion.settings.policies import (
     NO_BREAKER,
@@ -15,13 +16,16 @@ from pillion.settings.policies import (
     Retry,
     Timeouts,
 )
-from pillion.settings.problems import Place
 from pillion.settings.quantities import Duration
 from pillion.settings.record import Record, setting
 from pillion.settings.references import Endpoint, Listen
 from pillion.settings.shapes import Strings, Table
 from pillion.settings.upstream_links import ActiveCheck, ClientTls, PoolSettings
 from pillion.settings.upstream_urls import UpstreamAddress
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pillion.settings.problems import Place
 
 __all__ = [
     "ActiveCheck",

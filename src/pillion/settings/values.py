@@ -2,13 +2,19 @@
 
 # ruff: noqa: D102 # the base class says what each method promises
 
+from __future__ import annotations
+
 import math
-from collections.abc import Mapping
 from types import MappingProxyType
-from typing import cast
 
 from pillion.settings.kinds import Kind, Schema, quoted
-from pillion.settings.problems import Place
+from pillion.settings.lean import cast
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pillion.settings.problems import Place
 
 NO_VALUES: Mapping[str, object] = MappingProxyType({})
 """The default of such a table: nobody can add to it."""
