@@ -8,24 +8,20 @@ import msgspec
 
 from pillion.api.access import PROBE
 from pillion.api.answers import json_answer
+from pillion.api.app_facts import app_facts
 from pillion.api.context import given
 from pillion.api.query import body, text
 from pillion.api.route import Role
 from pillion.errors import RefusedError
-from pillion.health.app import AppFacts
 from pillion.health.check import CRITICAL, KINDS
 from pillion.health.report import HealthStatus
 from pillion.health.result import Verdict
 from pillion.http.server import Response
-from pillion.lifecycle.readiness import APP, readiness
 
 if TYPE_CHECKING:
     from pillion.api.context import Context
     from pillion.health.report import HealthReport
     from pillion.http.server import Request
-    from pillion.model.component import Status
-
-_RUNNING = ("starting", "running")
 
 
 class CheckRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -124,15 +120,3 @@ async def _look_at_the_app(context: Context) -> None:
     status = await context.best_status()
     if status is not None and context.health is not None:
         context.health.app(app_facts(status))
-
-
-def app_facts(status: Status) -> AppFacts:
-    """The app as health sees it, from what the keeper told."""
-    app = status.component(APP)
-    if app is None or app.pid is None:
-        return AppFacts(reasons=tuple(readiness(status).reasons))
-    return AppFacts(
-        identity=f"{app.pid} {app.started}",
-        runs=app.state in _RUNNING,
-        reasons=tuple(readiness(status).reasons),
-    )

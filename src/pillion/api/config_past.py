@@ -14,7 +14,7 @@ from pillion.config.keys import DEFAULT, check_key, check_prefix
 from pillion.config.past import View, as_of_known, differences, history, read_view
 from pillion.config.ring import Selection
 from pillion.http.server import Response
-from pillion.logs.records import rfc3339
+from pillion.logs.stamp import rfc3339
 
 if TYPE_CHECKING:
     from pillion.api.context import Context

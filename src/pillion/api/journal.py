@@ -23,7 +23,7 @@ from pillion.api.streams import (
     until_closing,
 )
 from pillion.logs.query import Query, follow, query
-from pillion.logs.records import rfc3339
+from pillion.logs.stamp import rfc3339
 from pillion.model.event import Event
 
 if TYPE_CHECKING:

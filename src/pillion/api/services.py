@@ -35,7 +35,7 @@ from pillion.discovery.instance import (
 from pillion.discovery.selection import Selection, statuses_of
 from pillion.errors import RefusedError
 from pillion.http.server import Response
-from pillion.logs.records import rfc3339
+from pillion.logs.stamp import rfc3339
 from pillion.settings.units import parse_duration
 
 if TYPE_CHECKING:

@@ -5,7 +5,6 @@ A user has 128 instances of it by default, so whoever wants one must also get al
 
 from __future__ import annotations
 
-import ctypes
 import os
 
 IN_MODIFY = 0x002
@@ -40,6 +39,8 @@ class Inotify:
     """One inotify instance that reports `events`; raises `OSError` when the user's quota of instances is used up."""
 
     def __init__(self, events: int) -> None:
+        import ctypes  # late: few ever watch a file, and nobody at the start
+
         self._events = events
         libc = ctypes.CDLL(None, use_errno=True)
         self._add = libc.inotify_add_watch

@@ -28,6 +28,8 @@ def run_process(role: str, main: Callable[[], Awaitable[int]]) -> int:
     set_process_name(f"pillion-{role}")
     faulthandler.enable()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # While a process starts, next to nothing of what it makes is garbage; `freeze_collector` sees to that.
+    gc.disable()
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             return runner.run(_awaited(main))
@@ -37,9 +39,10 @@ def run_process(role: str, main: Callable[[], Awaitable[int]]) -> int:
 
 
 def freeze_collector() -> None:
-    """Call once after start: what lives now lives to the end, and is never walked by the collector again."""
+    """Call once after start: what lives now lives to the end, and is never walked by the collector again, which begins its work."""
     gc.collect()
     gc.freeze()
+    gc.enable()
 
 
 async def _awaited(main: Callable[[], Awaitable[int]]) -> int:

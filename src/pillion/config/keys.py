@@ -10,10 +10,10 @@ schema/KEY, schema/PREFIX/
 from __future__ import annotations
 
 from functools import cached_property
-from urllib.parse import quote
 
 import msgspec
 
+from pillion.base.percent import percent_encoded
 from pillion.errors import UsageError
 from pillion.settings.names import KEY_BYTES
 from pillion.settings.names import check_key as check_setting
@@ -74,7 +74,7 @@ class Scopes(msgspec.Struct, frozen=True, dict=True):
         if self.environment:
             names[ENVIRONMENT] = self.environment
         return {
-            layer: f"{ROOT}{layer}/{quote(names[layer], safe='')}/"
+            layer: f"{ROOT}{layer}/{percent_encoded(names[layer])}/"
             for layer in LAYERS
             if layer in names
         }

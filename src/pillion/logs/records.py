@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -11,6 +10,7 @@ from pillion.keeper.streams import REQUESTS
 from pillion.logs.losses import loss_text
 from pillion.logs.requests import read_request
 from pillion.logs.severity import WARN, short_name
+from pillion.logs.stamp import rfc3339
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -74,12 +74,6 @@ class Record(msgspec.Struct, frozen=True):
 def readable(data: bytes) -> str:
     """Return `data` as text; bytes that are not UTF-8 become `\\xNN`, so that nothing is guessed or lost."""
     return data.decode("utf-8", "backslashreplace")
-
-
-def rfc3339(time_ns: int) -> str:
-    """Return a time in nanoseconds since the epoch as RFC 3339 in UTC with microseconds."""
-    moment = datetime.fromtimestamp(time_ns // 1_000_000_000, UTC)
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{time_ns // 1000 % 1_000_000:06d}Z"
 
 
 def line_record(run: str, stream: str, line: Line, recogniser: Recogniser) -> Record:

@@ -15,10 +15,10 @@ import msgspec
 from pillion.keeper.streams import REQUESTS
 from pillion.logs.json_records import JsonPieces
 from pillion.logs.protobuf import valid_utf8
-from pillion.logs.records import rfc3339
 from pillion.logs.requests import RequestRecords
 from pillion.logs.severity import short_name
 from pillion.logs.sinks import Again, Outcome, Sent
+from pillion.logs.stamp import rfc3339
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

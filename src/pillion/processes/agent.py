@@ -13,41 +13,31 @@ import sys
 import traceback
 from typing import TYPE_CHECKING
 
-from pillion.api.access import PROBE, TCP, UNIX
-from pillion.api.application import Application
 from pillion.api.context import Context
-from pillion.api.table import ROUTES
 from pillion.base.control import Control
 from pillion.base.control_handlers import Handlers
 from pillion.base.neighbours import Neighbours
 from pillion.base.process import freeze_collector, run_process
 from pillion.base.tasks import RootTasks
 from pillion.errors import PillionError
-from pillion.http.handover import HandoverError, HandoverReceiver
-from pillion.http.server import Server, ServerLimits
 from pillion.lifecycle.readiness import readiness
 from pillion.model.place import Place, read_place
-from pillion.processes.agent_access import read_access
 from pillion.processes.agent_part import Outfit
 from pillion.processes.agent_parts import make_parts
 from pillion.processes.agent_reload import Reloader, read_settings
-from pillion.processes.agent_stats import control_stats, own_stats
+from pillion.processes.agent_stats import control_stats, server_stats, task_stats
 
 if TYPE_CHECKING:
     from pillion.base.tasks import TaskEnd
-    from pillion.http.server import Request
     from pillion.model.component import Status
     from pillion.model.stats import Stats
+    from pillion.processes.agent_api import AgentApi
 
 ROLE = "agent"
 
-# Which inherited descriptor is served under which name.
-_LISTENERS = (("api_unix", UNIX), ("api_tcp", TCP), ("probe", PROBE))
-# Local clients are quick, and what they send is small.
-_LIMITS = ServerLimits(header_timeout_s=5.0, body_bytes=1 << 20)
 _ASK_AGAIN_S = 1.0
-# For clients that have been answered to take their answer and close, when nothing is under way any more.
-_LAST_BYTES_S = 0.2
+# How long what is under way may take when there is no keeper any more.
+_LOST_GRACE_S = 0.2
 _CLEANUP_S = 1.0
 # The app waits for it, unless it was told not to wait for the sidecar.
 _PREPARE_S = 3.0
@@ -89,15 +79,7 @@ class Agent:
             reload=self._reloader.reload,
             stats=lambda: {**self._stats(), **control_stats(self._control)},
         )
-        self._sockets = {
-            name: socket.socket(fileno=place.fds[key])
-            for key, name in _LISTENERS
-            if key in place.fds
-        }
-        access = read_access(place, self._settings, self._sockets.get(TCP))
-        self._context.access = access
-        self._application = Application(self._context, access, ROUTES)
-        self._server = Server(self._application, _LIMITS, on_error=self._failed, name="api")
+        self._api: AgentApi | None = None
         self._parts = make_parts(
             Outfit(
                 place,
@@ -115,30 +97,41 @@ class Agent:
         loop.add_signal_handler(signal.SIGTERM, self._stop, _TERM_GRACE_S)
         self._control.start()
         self._ask_now()
-        if not self._place.passive:
-            self._serve()
+        if self._place.passive:
+            # Until we are ready the one before us serves: there is no hurry, and what cannot be loaded must not be promoted.
+            self._load_api()
+            self._control.ready()
+        else:
+            self._enable()
             await self._prepare()
-        self._control.ready()
+            self._control.ready()
+            # The app is on its way now. Whoever asks meanwhile waits in the backlog for as long as this takes, a tenth of a second.
+            if not self._ending:
+                self._load_api().serve()
         freeze_collector()
         code = await self._end
-        await self._server.close()
+        if self._api is not None:
+            await self._api.close()
         await self._close_parts()
         await self._tasks.close(_CLEANUP_S)
         await self._control.flush(_CLEANUP_S)
         self._control.close()
-        for sock in self._sockets.values():
-            sock.close()
         return code
 
+    def _load_api(self) -> AgentApi:
+        from pillion.processes.agent_api import AgentApi  # late: the app's start does not need it
+
+        self._api = AgentApi(self._place, self._settings, self._context)
+        return self._api
+
     def _stats(self) -> Stats:
-        stats = own_stats(self._server, self._tasks)
+        stats = task_stats(self._tasks)
+        stats.update(server_stats(None) if self._api is None else self._api.stats())
         for part in self._parts:
             stats.update(part.stats())
         return stats
 
-    def _serve(self) -> None:
-        for name, sock in self._sockets.items():
-            self._server.serve(sock, name)
+    def _enable(self) -> None:
         for part in self._parts:
             part.enable()
 
@@ -160,28 +153,14 @@ class Agent:
             sys.stderr.write(f"pillion-agent: cannot close everything within {_CLEANUP_S:g} s\n")
 
     def _promote(self) -> None:
-        if self._ending:
+        if self._ending or self._api is None:
             return
-        self._serve()
+        self._api.serve()
+        self._enable()
         self._tasks.start("prepare", self._prepare(), may_end=True)
         if "handover" in self._place.fds:
             sock = socket.socket(fileno=self._place.fds["handover"])
-            self._tasks.start("take over", self._take_over(sock), may_end=True)
-
-    async def _take_over(self, sock: socket.socket) -> None:
-        """Adopt the connections that the predecessor passes on, until it says that it was all."""
-        with sock:
-            try:
-                received = await HandoverReceiver(sock, self._server.adopt).run()
-            except HandoverError as error:
-                self._control.event("handed-over", f"{error}", data={"complete": False})
-                return
-        if not received.complete:
-            # The predecessor was killed: what it had not passed on went with it.
-            data: dict[str, bool | int] = {"adopted": received.adopted, "complete": False}
-            self._control.event(
-                "handed-over", "the predecessor ended while handing over", data={**data}
-            )
+            self._tasks.start("take over", self._api.take_over(sock), may_end=True)
 
     def _retire(self, drain_s: float, successor: socket.socket | None) -> None:
         if not self._go():
@@ -192,8 +171,9 @@ class Agent:
 
     async def _hand_over(self, drain_s: float, successor: socket.socket | None) -> None:
         try:
-            drained = await self._server.drain(drain_s, successor)
-            self._control.retired(drained.handed, drained.cut)
+            if self._api is not None:
+                drained = await self._api.hand_over(drain_s, successor)
+                self._control.retired(drained.handed, drained.cut)
         finally:
             if successor is not None:
                 successor.close()
@@ -207,11 +187,9 @@ class Agent:
             self._tasks.start("stop", self._answer_and_end(grace_s), may_end=True)
 
     async def _answer_and_end(self, grace_s: float) -> None:
-        """What is under way is answered; idle connections have nothing to wait for."""
         try:
-            self._server.pause_accepting()
-            await self._application.quiet(max(0.0, grace_s - _LAST_BYTES_S - _CLEANUP_S))
-            await self._server.drain(_LAST_BYTES_S)
+            if self._api is not None:
+                await self._api.answer_and_end(grace_s - _CLEANUP_S)
         finally:
             self._finish(0)
 
@@ -229,7 +207,7 @@ class Agent:
 
     def _lost(self) -> None:
         # Without a keeper there is nothing to control, and nobody to end us later.
-        self._stop(_LAST_BYTES_S)
+        self._stop(_LOST_GRACE_S)
 
     def _finish(self, code: int) -> None:
         if not self._end.done():
@@ -265,11 +243,6 @@ class Agent:
         self._reloader.settings = self._settings
         for part in self._parts:
             part.settings(self._settings)
-
-    def _failed(self, error: BaseException, request: Request | None) -> None:
-        where = "a connection" if request is None else f"{request.method} {request.path[:128]}"
-        sys.stderr.write(f"pillion-agent: cannot answer {where}:\n")
-        traceback.print_exception(error)
 
     def _task_ended(self, end: TaskEnd) -> None:
         sys.stderr.write(f"pillion-agent: {end}\n")

@@ -18,7 +18,7 @@ from pillion.discovery.registrations import Registrations
 from pillion.discovery.registry import Registry
 from pillion.discovery.services import Services
 from pillion.lifecycle.readiness import APP
-from pillion.logs.records import rfc3339
+from pillion.logs.stamp import rfc3339
 from pillion.processes.agent_part import Part
 
 if TYPE_CHECKING:

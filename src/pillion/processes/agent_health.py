@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from pillion.api.checks import app_facts
+from pillion.api.app_facts import app_facts
 from pillion.api.context import ACT_TIMEOUT_S
 from pillion.health.health import Health
 from pillion.health.memory import Files

@@ -6,7 +6,7 @@ import os
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from pillion.logs.records import rfc3339
+from pillion.logs.stamp import rfc3339
 from pillion.processes.agent_part import Part
 from pillion.secrets.catalogue import Catalogue, Source
 from pillion.secrets.handed import HANDED, Handed, forbid_core_files

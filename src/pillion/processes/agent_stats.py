@@ -10,27 +10,34 @@ if TYPE_CHECKING:
     from pillion.http.server import Server
     from pillion.model.stats import Stats
 
+_COUNTS = {
+    "http_connections": "open",
+    "http_connections_busy": "busy",
+    "http_connections_accepted_total": "accepted",
+    "http_connections_adopted_total": "adopted",
+    "http_accept_errors_total": "accept_errors",
+    "http_requests_total": "requests",
+    "http_rejected_total": "rejected",
+    "http_timeouts_total": "timeouts",
+    "http_failures_total": "failures",
+    "http_truncated_total": "truncated",
+    "http_received_bytes_total": "bytes_in",
+    "http_sent_bytes_total": "bytes_out",
+}
 
-def own_stats(server: Server, tasks: RootTasks) -> Stats:
-    """The counts of the HTTP server and the tasks."""
-    http = server.counters
-    return {
-        "http_connections": http.open,
-        "http_connections_busy": http.busy,
-        "http_connections_accepted_total": http.accepted,
-        "http_connections_adopted_total": http.adopted,
-        "http_accept_errors_total": http.accept_errors,
-        "http_requests_total": http.requests,
-        "http_responses_total": {"class": {key: float(n) for key, n in http.responses.items()}},
-        "http_rejected_total": http.rejected,
-        "http_timeouts_total": http.timeouts,
-        "http_failures_total": http.failures,
-        "http_truncated_total": http.truncated,
-        "http_received_bytes_total": http.bytes_in,
-        "http_sent_bytes_total": http.bytes_out,
-        "tasks": len(tasks),
-        "tasks_ended_unexpectedly_total": tasks.unexpected_ends,
-    }
+
+def server_stats(server: Server | None) -> Stats:
+    """The counts of the HTTP server; zeros while there is none yet."""
+    counters = None if server is None else server.counters
+    stats: Stats = {name: getattr(counters, held, 0) for name, held in _COUNTS.items()}
+    responses = {} if counters is None else counters.responses
+    stats["http_responses_total"] = {"class": {key: float(n) for key, n in responses.items()}}
+    return stats
+
+
+def task_stats(tasks: RootTasks) -> Stats:
+    """The counts of the tasks."""
+    return {"tasks": len(tasks), "tasks_ended_unexpectedly_total": tasks.unexpected_ends}
 
 
 def control_stats(control: Control) -> Stats:

@@ -54,8 +54,11 @@ else:
                 f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in held)})"
             )
 
+        def _asdict(self):
+            return dict(zip(self._fields, self, strict=True))
+
         def _replace(self, **changes):
-            return type(self)(**{**dict(zip(self._fields, self, strict=True)), **changes})
+            return type(self)(**{**self._asdict(), **changes})
 
 
 __all__ = ["NamedTuple", "cast", "dataclass_transform"]

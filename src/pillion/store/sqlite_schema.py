@@ -13,7 +13,8 @@ import os
 import sqlite3
 import time
 import uuid
-from urllib.parse import quote
+
+from pillion.base.percent import percent_encoded
 
 APPLICATION_ID = 0x50494C4C
 """`PILL`, in the file's header: this is a store of Pillion."""
@@ -91,7 +92,7 @@ def create_file(path: str) -> bool:
 
 def file_uri(path: str, options: str) -> str:
     """The URI under which SQLite opens `path` with `options`."""
-    return f"file:{quote(path)}?{options}"
+    return f"file:{percent_encoded(path, b'/')}?{options}"
 
 
 def _fill(path: str) -> None:

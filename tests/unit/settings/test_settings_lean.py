@@ -11,6 +11,7 @@ def test_items_have_names_defaults_and_places() -> None:
     finding = Finding(("app", "port"), "cannot use 0", suggestion="1")
     assert (finding.path, finding.expected, finding.suggestion) == (("app", "port"), "", "1")
     assert tuple(finding) == (("app", "port"), "cannot use 0", "", "1")
+    assert finding._asdict()["message"] == "cannot use 0"
     path, *_ = finding
     assert path == ("app", "port")
 
