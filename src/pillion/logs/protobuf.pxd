@@ -16,6 +16,7 @@ cdef class ProtobufRecords:
     cdef bytes _constant
     cdef str _stream
     cdef bytearray _buffer, _own
+    cdef Py_ssize_t _own_size
     cdef readonly Py_ssize_t size, count
 
     @cython.locals(buffer=bytearray)
@@ -26,13 +27,18 @@ cdef class ProtobufRecords:
                           Py_ssize_t count) except -1
 
     @cython.locals(body=bytes, level=bytes, size=Py_ssize_t, value_size=Py_ssize_t, record_size=Py_ssize_t,
-                   own=bytearray, at=Py_ssize_t, room=Py_ssize_t, end=Py_ssize_t, buffer=bytearray,
+                   at=Py_ssize_t, room=Py_ssize_t, end=Py_ssize_t, buffer=bytearray,
                    data=cython.p_uchar, length=Py_ssize_t)
     cpdef add(self, Facts facts, int64_t offset, int64_t time_ns, bint cut)
 
     @cython.locals(size=Py_ssize_t)
     cdef Py_ssize_t _record_size(self, Facts facts, bytes level, int64_t offset, bint cut,
                                  Py_ssize_t value_size) except -1
+
+    @cython.locals(at=Py_ssize_t, count=Py_ssize_t, own=bytearray, grown=bytearray, data=cython.p_uchar, name=str,
+                   name_size=Py_ssize_t, text=str, other=bytes, size=Py_ssize_t, value_size=Py_ssize_t,
+                   pair_size=Py_ssize_t, room=Py_ssize_t)
+    cdef _write_own(self, dict attributes)
 
     @cython.locals(buffer=bytearray)
     cdef _grow(self, Py_ssize_t room)
@@ -54,6 +60,4 @@ cpdef bytes key_value(str key, object value)
 @cython.locals(out=bytearray)
 cdef bytes _any(object value, int depth)
 
-@cython.locals(count=Py_ssize_t, name=bytes, name_size=Py_ssize_t, text=bytes, size=Py_ssize_t,
-               value_size=Py_ssize_t)
-cdef _put_attributes(bytearray out, dict attributes)
+cdef str _encodable(str text)

@@ -52,7 +52,8 @@ class ProtobufRecords:
         self._constant = b"".join(constant) + _OFFSET
         self._buffer = bytearray(_ROOM_BYTES)
         # The attributes of one record, whose size has to be known before it is written.
-        self._own = bytearray()
+        self._own = bytearray(_FRAME_BYTES)
+        self._own_size = 0
         self.size = 0
         self.count = 0
 
@@ -66,6 +67,8 @@ class ProtobufRecords:
         if len(buffer) > _ROOM_BYTES and self.size < len(buffer) // 8:
             # A burst is over.
             self._buffer = bytearray(_ROOM_BYTES)
+        if len(self._own) > _ROOM_BYTES:
+            self._own = bytearray(_FRAME_BYTES)
         self.size = self.count = 0
         return taken
 
@@ -96,11 +99,9 @@ class ProtobufRecords:
         value_size = 1 + raw.varint_size(size) + size
         record_size = self._record_size(facts, level, offset, cut, value_size)
         attributes = facts.attributes
-        own = self._own
         if attributes:
-            own.clear()
-            _put_attributes(own, attributes)
-            record_size += len(own)
+            self._write_own(attributes)
+            record_size += self._own_size
         at = self.size
         room = at + record_size + _FRAME_BYTES
         if room > len(self._buffer):
@@ -136,7 +137,7 @@ class ProtobufRecords:
         if cut:
             at = raw.put(data, at, _CUT)
         if attributes:
-            at = raw.put(data, at, bytes(own))
+            at = raw.put_part(data, at, self._own, self._own_size)
         if facts.trace:
             if facts.flags:
                 at = raw.put(data, at, _FIXED32(0x45, facts.flags))
@@ -169,6 +170,67 @@ class ProtobufRecords:
             if facts.span:
                 size += 2 + len(facts.span)
         return size
+
+    def _write_own(self, attributes: Mapping[str, object]) -> None:
+        """Write the attributes of one record, and how many of them were left out."""
+        at = 0
+        count = 0
+        for key, value in attributes.items():
+            if count == _MOST_ATTRIBUTES:
+                # The room that was made for the last one reaches.
+                own = self._own
+                data = own
+                data[at] = 0x38
+                at = raw.put_varint(data, at + 1, len(attributes) - count)
+                break
+            count += 1  # noqa: SIM113 # compiled, this is a C number
+            name = key
+            name_size = raw.text_size(name)
+            if name_size < 0:
+                name = _encodable(name)
+                name_size = raw.text_size(name)
+            # Text is what most values are; it is written without a bytes object for each of the messages around it.
+            text = ""
+            other = b""
+            size = 0
+            if isinstance(value, str):
+                text = value
+                size = raw.text_size(text)
+                if size < 0:
+                    text = _encodable(text)
+                    size = raw.text_size(text)
+                value_size = 1 + raw.varint_size(size) + size
+            else:
+                other = _any(value, 0)
+                value_size = len(other)
+            pair_size = (
+                2
+                + raw.varint_size(name_size)
+                + name_size
+                + raw.varint_size(value_size)
+                + value_size
+            )
+            room = at + pair_size + 2 * _FRAME_BYTES
+            if room > len(self._own):
+                grown = bytearray(2 * room)
+                grown[:at] = self._own[:at]
+                self._own = grown
+            own = self._own
+            data = own
+            data[at] = 0x32
+            at = raw.put_varint(data, at + 1, pair_size)
+            data[at] = 0x0A
+            at = raw.put_varint(data, at + 1, name_size)
+            at = raw.put_text(data, at, name)
+            data[at] = 0x12
+            at = raw.put_varint(data, at + 1, value_size)
+            if isinstance(value, str):
+                data[at] = 0x0A
+                at = raw.put_varint(data, at + 1, size)
+                at = raw.put_text(data, at, text)
+            else:
+                at = raw.put(data, at, other)
+        self._own_size = at
 
     def _grow(self, room: int) -> None:
         """Make the buffer at least `room` bytes long."""
@@ -258,35 +320,9 @@ def _any(value: object, depth: int) -> bytes:
     return _field(0x0A, _text(str(value)))
 
 
-def _put_attributes(out: bytearray, attributes: Mapping[str, object]) -> None:
-    """Append the attributes of one record, and how many of them were left out."""
-    count = 0
-    for key, value in attributes.items():
-        if count == _MOST_ATTRIBUTES:
-            out.append(0x38)
-            put_varint(out, len(attributes) - count)
-            return
-        count += 1  # noqa: SIM113 # compiled, this is a C number
-        name = _text(key)
-        name_size = len(name)
-        # Text is what most values are; it is written without a bytes object for each of the messages around it.
-        text = _text(value) if isinstance(value, str) else _any(value, 0)
-        size = len(text)
-        value_size = 1 + raw.varint_size(size) + size if isinstance(value, str) else size
-        out.append(0x32)
-        put_varint(
-            out,
-            2 + raw.varint_size(name_size) + name_size + raw.varint_size(value_size) + value_size,
-        )
-        out.append(0x0A)
-        put_varint(out, name_size)
-        out += name
-        out.append(0x12)
-        put_varint(out, value_size)
-        if isinstance(value, str):
-            out.append(0x0A)
-            put_varint(out, size)
-        out += text
+def _encodable(text: str) -> str:
+    """Return `text` with what UTF-8 cannot have, a half of a surrogate pair, as `\\udNNN`."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def request(groups: Groups) -> list[bytes | memoryview]:

@@ -1,6 +1,8 @@
 # raw.py in C. Inline: compiled into whoever cimports it, so there is no module behind it.
 
+from cpython.bytearray cimport PyByteArray_AS_STRING
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
+from cpython.unicode cimport PyUnicode_AsUTF8AndSize
 from libc.stdint cimport int64_t, uint64_t
 from libc.string cimport memchr, memcmp, memcpy
 
@@ -9,6 +11,28 @@ cdef inline Py_ssize_t put(unsigned char *buffer, Py_ssize_t at, bytes data) noe
     cdef Py_ssize_t size = PyBytes_GET_SIZE(data)
     memcpy(buffer + at, PyBytes_AS_STRING(data), size)
     return at + size
+
+
+cdef inline Py_ssize_t put_part(unsigned char *buffer, Py_ssize_t at, bytearray data, Py_ssize_t size) noexcept:
+    memcpy(buffer + at, PyByteArray_AS_STRING(data), size)
+    return at + size
+
+
+cdef inline Py_ssize_t put_text(unsigned char *buffer, Py_ssize_t at, str text) except -1:
+    # Pure ASCII is UTF-8 as it stands in memory, and other text keeps its UTF-8 since its size was asked for.
+    cdef Py_ssize_t size = 0
+    cdef const char *data = PyUnicode_AsUTF8AndSize(text, &size)
+    memcpy(buffer + at, data, size)
+    return at + size
+
+
+cdef inline Py_ssize_t text_size(str text) noexcept:
+    cdef Py_ssize_t size = 0
+    try:
+        PyUnicode_AsUTF8AndSize(text, &size)
+    except UnicodeEncodeError:
+        return -1
+    return size
 
 
 cdef inline Py_ssize_t put_varint(unsigned char *buffer, Py_ssize_t at, int64_t value) noexcept:

@@ -14,6 +14,25 @@ def put(buffer: bytearray, at: int, data: bytes) -> int:
     return end
 
 
+def put_part(buffer: bytearray, at: int, data: bytearray, size: int) -> int:
+    """Copy the first `size` bytes of `data` to `at`; return the place behind them."""
+    buffer[at : at + size] = data[:size]
+    return at + size
+
+
+def put_text(buffer: bytearray, at: int, text: str) -> int:
+    """Write `text` as UTF-8, of which `text_size` has told the size; return the place behind it."""
+    return put(buffer, at, text.encode())
+
+
+def text_size(text: str) -> int:
+    """Return how many bytes `text` takes as UTF-8, -1 when it cannot be had as such."""
+    try:
+        return len(text.encode())
+    except UnicodeEncodeError:
+        return -1
+
+
 def put_varint(buffer: bytearray, at: int, value: int) -> int:
     """Write a non-negative `value` below 2**63 as a varint (at most 9 bytes); return the place behind it."""
     while value > 127:

@@ -112,3 +112,36 @@ def test_a_trace_is_found_wherever_it_stands(
 ) -> None:
     facts = hot.recognise.Recogniser().recognise(line, ARRIVED_NS)
     assert bool(facts.trace) is found
+
+
+def test_attributes_of_any_text_and_number_are_written(hot: SimpleNamespace) -> None:
+    attributes: dict[str, object] = {
+        "ascii": "x" * 5000,
+        "größe": "ß😀" * 3000,
+        "half \ud800": "half \udfff",
+        "n": -1,
+        "list": ["a", 1],
+        "": "",
+    }
+    made = hot.protobuf.ProtobufRecords({}, "stdout")
+    facts = hot.facts.Facts(b"x")
+    facts.attributes = attributes
+    for _ in range(2):
+        made.add(facts, 0, ARRIVED_NS, False)
+    facts.attributes = {f"k{n}": n for n in range(200)}
+    made.add(facts, 0, ARRIVED_NS, False)
+    scope = ScopeLogs()
+    scope.ParseFromString(bytes(made.take()))
+    for record in scope.log_records[:2]:
+        found = {one.key: one.value for one in record.attributes}
+        assert found["ascii"].string_value == "x" * 5000
+        assert found["größe"].string_value == "ß😀" * 3000
+        assert found["half \\ud800"].string_value == "half \\udfff"
+        assert found["n"].int_value == -1
+        assert [one.WhichOneof("value") for one in found["list"].array_value.values] == [
+            "string_value",
+            "int_value",
+        ]
+        assert found[""].WhichOneof("value") == "string_value"
+    assert scope.log_records[2].dropped_attributes_count == 72
+    assert len(scope.log_records[2].attributes) == 128 + 1
