@@ -60,6 +60,10 @@ def steps() -> list[Step]:
     return found
 
 
+# Asked again, it would be there twice.
+_BEHIND = re.compile(r"&( \w+=\$!)?$")
+
+
 class Shell:
     """A bash whose commands come one by one."""
 
@@ -93,7 +97,7 @@ class Shell:
             self._take(0.05)
             output = self._read.decode(errors="replace")
             found = found or re.search(rf"^{mark}(\d+)$", output, re.MULTILINE)
-            if found and not (command.endswith("&") and _missing(words, output)):
+            if found and not (_BEHIND.search(command) and _missing(words, output)):
                 break
         output = self._read.decode(errors="replace")
         self.transcript += f"$ {command}\n{output}"
