@@ -36,6 +36,7 @@ test: build
 
 soak: build
 	@$(BIN)/python -m pytest -m soak --timeout=1800 $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest tests/property -n $(JOBS) --timeout=1800 --hypothesis-profile=search
 
 lint: build
 	$(BIN)/ruff check .
