@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import sys
 from typing import TYPE_CHECKING, Any, Self
 
+from free_ports import free_ports
 from instance import Host, Instance, wait_for
 
 if TYPE_CHECKING:
@@ -29,15 +29,6 @@ retry = { attempts = 2, initial = "5ms", max = "20ms" }
 breaker = { consecutive = 0, ratio = "off" }
 """
 """An upstream's policy under which every fault shows within seconds, and none hides behind an open circuit."""
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports on loopback that nobody has now."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [int(one.getsockname()[1]) for one in sockets]
-    for one in sockets:
-        one.close()
-    return ports
 
 
 class Ambassador:

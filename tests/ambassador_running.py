@@ -89,10 +89,3 @@ def reload(instance: Instance, settings: str) -> str:
     write_settings(instance, settings)
     done = instance.host.pillion("reload", "--instance", instance.name, check=False)
     return done.stdout if done.returncode == 0 else f"{done.returncode}: {done.stderr}"
-
-
-def free_port() -> int:
-    """A port that nobody has at this moment."""
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        port: int = sock.getsockname()[1]
-        return port

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import h11
 
+from free_ports import free_port
 from instance import wait_for
 
 if TYPE_CHECKING:
@@ -266,15 +267,10 @@ http {{
 """
 
 
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        return int(sock.getsockname()[1])
-
-
 @contextlib.contextmanager
 def nginx(root: str) -> Iterator[Witness]:
     """NGINX; `root` is a directory of its own. Its logs are the testimony."""
-    port, inner = _free_port(), _free_port()
+    port, inner = free_port(), free_port()
     Path(root, "nginx.conf").write_text(_NGINX.format(root=root, port=port, inner=inner))
     process = subprocess.Popen(
         ["nginx", "-p", root, "-e", f"{root}/error.log", "-c", f"{root}/nginx.conf"],

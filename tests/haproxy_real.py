@@ -7,11 +7,11 @@ import contextlib
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 from typing import TYPE_CHECKING
 
+from free_ports import free_port
 from pillion.base.tasks import RootTasks
 from pillion.proxies.haproxy.driver import MAIN_FILE, HaproxyDriver
 from pillion.proxies.templating.rendered import VERSION_PLACE, Rendered, RenderedFile, versioned
@@ -20,14 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
 
 _END_S = 10.0
-
-
-def free_port() -> int:
-    """A port of the loopback that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 class RealHaproxy:

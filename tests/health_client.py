@@ -16,13 +16,6 @@ if TYPE_CHECKING:
 SLEEPER = ("sh", "-c", "while :; do sleep 1; done")
 
 
-def free_port() -> int:
-    """A port that nobody listens on at the moment."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
-
-
 class _OverUnix(http.client.HTTPConnection):
     def __init__(self, path: str) -> None:
         super().__init__("localhost", timeout=20)

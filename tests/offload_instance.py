@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import http.client
 import os
-import socket
 import sys
 from typing import TYPE_CHECKING
 
+from free_ports import free_port
 from instance import wait_for
 
 if TYPE_CHECKING:
@@ -92,9 +92,3 @@ def started(host: Host, more: str = "", rest: str = "") -> tuple[str, str]:
     """The offload's address, and the file whose presence makes the app healthy."""
     os.chmod(host.root, 0o755)
     return address_of(begun(host, more, rest)), os.path.join(host.root, "well")
-
-
-def free_port() -> int:
-    """A port of the loopback that was free a moment ago."""
-    with socket.create_server(("127.0.0.1", 0)) as made:
-        return int(made.getsockname()[1])

@@ -11,6 +11,7 @@ import os
 import socket
 from typing import TYPE_CHECKING, Any
 
+from free_ports import free_port
 from instance import BOUND_S, Host, Instance, wait_for
 from pillion.lifecycle.plan import keeper_plan, named
 from pillion.settings import parse
@@ -21,13 +22,6 @@ if TYPE_CHECKING:
 SLEEPER = ("sh", "-c", "while :; do sleep 0.2; done")
 KINDS = ("nginx", "haproxy")
 MAIN = {"nginx": "nginx.conf", "haproxy": "haproxy.cfg"}
-
-
-def free_port() -> int:
-    """A port that nobody has at this moment."""
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        port: int = sock.getsockname()[1]
-        return port
 
 
 def configuration(kind: str, port: int, answer: str, backend: int = 0) -> str:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 from typing import TYPE_CHECKING, Any
 
+from free_ports import free_port
 from instance import wait_for
 from proxies_running import ask, count, start, told
 
@@ -54,12 +54,6 @@ template = "{template}"
 retry_initial = "200ms"
 {more}
 """
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-        return port
 
 
 class Edge:

@@ -12,6 +12,7 @@ import subprocess
 import tempfile
 from typing import TYPE_CHECKING, Self
 
+from free_ports import free_port
 from instance import wait_for
 from pillion.errors import PillionError
 from pillion.proxies.files.candidate import write_candidate
@@ -29,12 +30,6 @@ if TYPE_CHECKING:
     T = TypeVar("T")
 
 MAIN = "nginx.conf"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def run(coroutine: Coroutine[object, object, T]) -> T:

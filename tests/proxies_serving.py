@@ -13,6 +13,7 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Self
 
+from free_ports import free_port
 from instance import wait_for
 from proxies_rendering import facts_of, member, program_of, rendered, write
 
@@ -171,10 +172,3 @@ def proved(path: str) -> str | None:
         except OSError:
             return None
     return answer.rpartition(b"\r\n\r\n")[2].decode()
-
-
-def free_port() -> int:
-    """A port of the loopback that was free a moment ago."""
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ambassador_certificates import Authority
-from ambassador_instance import QUICK, Ambassador, free_ports
+from ambassador_instance import QUICK, Ambassador
+from free_ports import free_ports
 from instance import wait_for
 from misbehaving import Misbehaving
 

@@ -7,7 +7,8 @@ import asyncio
 import msgspec
 import pytest
 
-from ambassador_instance import Ambassador, free_ports
+from ambassador_instance import Ambassador
+from free_ports import free_ports
 from instance import wait_for
 
 KEPT = 150

@@ -13,7 +13,8 @@ import msgspec
 import pytest
 
 import proxies_running as running
-from health_client import ask, free_port
+from free_ports import free_port
+from health_client import ask
 from instance import wait_for
 from steady_load import steady_load
 from steady_members import members

@@ -7,9 +7,10 @@ import signal
 import socket
 from typing import TYPE_CHECKING
 
+from free_ports import free_port
 from instance import wait_for
 from pillion.keeper.proxies import clear_sockets
-from proxies_components import ask, begin, configuration, free_port, place, proxy
+from proxies_components import ask, begin, configuration, place, proxy
 
 if TYPE_CHECKING:
     from pathlib import Path

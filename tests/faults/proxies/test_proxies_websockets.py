@@ -12,7 +12,7 @@ from websockets.sync.client import ClientConnection, connect
 from websockets.sync.server import ServerConnection, serve
 
 import proxies_running as running
-from health_client import free_port
+from free_ports import free_port
 from instance import wait_for
 
 if TYPE_CHECKING:

@@ -17,7 +17,6 @@ from ambassador_running import (
     APP,
     ask,
     environment,
-    free_port,
     listeners,
     listens,
     reload,
@@ -25,6 +24,7 @@ from ambassador_running import (
     upstream,
     workers,
 )
+from free_ports import free_port
 from instance import BOUND_S, wait_for
 
 if TYPE_CHECKING:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ambassador_edges import listening, run
-from ambassador_instance import Ambassador, free_ports
+from ambassador_instance import Ambassador
+from free_ports import free_ports
 from pillion.ambassador.connector import LOOP_DETECTED, ConnectFailed, Connector
 from pillion.ambassador.snapshot import EndpointSpec
 

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ambassador_certificates import Authority
-from ambassador_instance import Ambassador, free_ports
+from ambassador_instance import Ambassador
+from free_ports import free_ports
 from instance import BOUND_S, wait_for
 from pillion.ambassador.proxy_protocol import Addresses, encode_v2
 from plain_client import ask

@@ -9,17 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from health_client import (
-    SLEEPER,
-    ask,
-    ask_as_app,
-    ask_port,
-    check_of,
-    free_port,
-    touch,
-    unlink,
-    wait_health,
-)
+from free_ports import free_port
+from health_client import SLEEPER, ask, ask_as_app, ask_port, check_of, touch, unlink, wait_health
 from instance import wait_for
 
 if TYPE_CHECKING:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from free_ports import free_port
 from instance import alive, wait_for
 from proxies_components import (
     KINDS,
@@ -20,7 +21,6 @@ from proxies_components import (
     ask,
     begin,
     configuration,
-    free_port,
     listens,
     place,
     proxy,

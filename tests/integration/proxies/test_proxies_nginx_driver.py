@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from free_ports import free_port
 from instance import wait_for
 from pillion.proxies.nginx.workers import workers
-from proxies_nginx import MAIN, Nginx, free_port, run
+from proxies_nginx import MAIN, Nginx, run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

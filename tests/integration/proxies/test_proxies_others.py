@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from free_ports import free_port
 from instance import wait_for
-from proxies_edge import HAPROXY, NGINX, free_port
+from proxies_edge import HAPROXY, NGINX
 from proxies_rendering import program_of
 from proxies_running import SLEEPER, ask, children, count, told
 from steady_load import steady_load

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 import grpc
 import pytest
 
+from free_ports import free_port
 from proxies_rendering import member
-from proxies_serving import free_port, serving
+from proxies_serving import serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,8 +14,9 @@ import pytest
 from websockets.sync.client import connect
 from websockets.sync.server import serve
 
+from free_ports import free_port
 from proxies_certificates import certificates
-from proxies_serving import KINDS, Server, free_port, serving
+from proxies_serving import KINDS, Server, serving
 
 if TYPE_CHECKING:
     from pathlib import Path

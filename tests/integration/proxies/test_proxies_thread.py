@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from free_ports import free_port
 from instance import wait_for
-from proxies_edge import NGINX, Edge, free_port
+from proxies_edge import NGINX, Edge
 from proxies_running import NAME, ask, count
 
 if TYPE_CHECKING:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from free_ports import free_port
 from pillion.keeper.launch import Failure
 from pillion.keeper.listeners import (
     Rebinding,
@@ -90,11 +91,6 @@ def accepts(port: int) -> bool:
     except ConnectionRefusedError:
         return False
     return True
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        return port_of(sock)
 
 
 def test_each_listener_is_bound_under_its_name(sockets: Sockets) -> None:
