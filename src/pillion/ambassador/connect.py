@@ -69,9 +69,9 @@ class Tunneller:
         self._hub.tasks.start("connect tunnel", self._open(exchange), may_end=True)
 
     async def _open(self, exchange: Exchange) -> None:
-        upstream = exchange.upstream
+        upstream = exchange.live_upstream
         assert upstream is not None
-        tried = exchange.tried
+        tried: list[Endpoint] = []
         upstream.lasting.requests += 1
         upstream.budget.request(monotonic())
         while True:
@@ -81,6 +81,7 @@ class Tunneller:
                 why = upstream.nowhere(now)
                 break
             tried.append(endpoint)
+            exchange.last = endpoint
             exchange.attempts += 1
             endpoint.requests += 1
             token = endpoint.breaker.begin(now)

@@ -2,6 +2,8 @@
 
 cimport cython
 
+from pillion.http.codec cimport octets
+from pillion.http.codec.block cimport Block
 from pillion.http.codec.events cimport End, RequestHead, ResponseHead
 
 from .endpoint cimport Endpoint
@@ -19,47 +21,38 @@ cdef int QUEUED, DELAYED, CONNECTING, SENT, ANSWERING, TUNNEL, DONE
 cdef int _WHOLE_BYTES, _MOST_INFORMATIONAL, _MOST_LOOKS, _LEAST_RETRIED
 cdef double _NEVER, _FRESH_S
 cdef dict _status_lines
+cdef list _NOBODY
 
-cdef class Exchange:
+cdef class Exchange(Facts):
     cdef public bint answered
     cdef public Endpoint asked
-    cdef public int attempts
     cdef public double began_s
     cdef public bint begun
-    cdef public long long bytes_in
-    cdef public long long bytes_out
     cdef public bint chunked
     cdef public Inward client
     cdef public bint close_after
     cdef public bint complete
     cdef public Outward conn
-    cdef public double connect_s
     cdef public double deadline_s
     cdef public Door door
-    cdef public Endpoint endpoint
-    cdef public double first_s
+    cdef public Endpoint last
+    cdef public Endpoint live_endpoint
     cdef public object hash_key
     cdef public RequestHead head
     cdef public Endpoint held
     cdef public bint reusable
-    cdef public str host
     cdef public Hub hub
     cdef public int informational
     cdef public list kept_body
     cdef public long long kept_bytes
     cdef public double last_s
-    cdef public str note
-    cdef public list out
-    cdef public str path
+    cdef public Block out
     cdef public bint placed
-    cdef public str query
-    cdef public str reason
     cdef public bint replayable
     cdef public object retry
-    cdef public LiveRoute route
+    cdef public LiveRoute live_route
     cdef public bint sent_any
     cdef public int state
-    cdef public int status
     cdef public str target
     cdef public object ticket
     cdef public Times timeouts
@@ -70,7 +63,7 @@ cdef class Exchange:
     cdef public bytes trailer_block
     cdef public list tried
     cdef public double try_at_s
-    cdef public LiveUpstream upstream
+    cdef public LiveUpstream live_upstream
     cdef public Way way
 
     @cython.locals(now=cython.double, hub=Hub, upstream=LiveUpstream)
@@ -89,28 +82,34 @@ cdef class Exchange:
     cdef object _waits_no_more(self)
     @cython.locals(upstream=LiveUpstream)
     cdef object _go(self, Endpoint endpoint, Pool pool, Outward conn, double now)
-    @cython.locals(head=RequestHead, length=cython.longlong, parts=list, body=bytes)
+    @cython.locals(head=RequestHead, length=cython.longlong, block=Block, body=bytes)
     cdef object _send(self, Outward conn, double now)
     @cython.locals(endpoint=Endpoint)
     cdef object _verdict(self, double now, object failed)
     cpdef object body(self, bytes data)
     cpdef object body_end(self, End end)
-    @cython.locals(now=cython.double, status=int, upstream=LiveUpstream)
+    @cython.locals(now=cython.double, status=int, upstream=LiveUpstream, block=Block)
     cpdef object answer_head(self, Outward conn, ResponseHead head)
-    @cython.locals(request=RequestHead, client=Inward, length=cython.longlong, parts=list, stated=bytes, headless=bint, status=int, close=bint)
+    @cython.locals(request=RequestHead, client=Inward, length=cython.longlong, out=Block, stated=bytes, headless=bint, status=int, close=bint)
     cdef object _pass_on(self, Outward conn, ResponseHead head, double now)
+    @cython.locals(out=Block, size=Py_ssize_t)
     cpdef object answer_data(self, bytes data)
-    @cython.locals(conn=Outward, now=cython.double, upstream=LiveUpstream)
+    cdef object _send_whole(self, bytes data)
+    @cython.locals(out=Block, conn=Outward, now=cython.double, upstream=LiveUpstream)
     cpdef object answer_end(self, End end)
-    @cython.locals(client=Inward, out=list)
     cpdef object flush(self)
+    @cython.locals(out=Block, data=bytes)
+    cdef object _flush(self, double now)
+    cdef Block _gathering(self)
+    cdef object _gathered(self)
+    cdef object _begins(self, double now)
     cdef object _take_back(self)
     @cython.locals(client=Inward)
     cdef object _finish(self, double now, bint keep)
     @cython.locals(upstream=LiveUpstream)
     cdef object _told(self, double now)
-    @cython.locals(facts=Facts, head=RequestHead, trace=Trace, upstream=LiveUpstream, way=Way)
-    cdef Facts _facts(self, double now)
+    @cython.locals(head=RequestHead, trace=Trace, way=Way)
+    cdef object _write_down(self, double now)
     @cython.locals(due=cython.double, idle_s=cython.double)
     cdef object _arm(self)
 

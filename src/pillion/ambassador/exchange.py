@@ -11,10 +11,10 @@ is tried again after the client has received a byte. There is no task and no tim
 connections move it on, and the hub's sweep looks at its deadline.
 """
 
-from time import monotonic
 from typing import TYPE_CHECKING
 from zlib import crc32
 
+from pillion.http.codec import octets
 from pillion.http.codec.encode import encode_fields
 from pillion.http.codec.events import CHUNKED, CodecError
 from pillion.http.codec.names import CONTENT_LENGTH
@@ -27,12 +27,13 @@ from .facts import Facts
 from .fields import trailer_fields, upgrade_of
 from .live import Times
 from .retry import Failure, RetryPolicy
-from .transports import write_sealed
+from .transports import SEALED_BYTES, write_sealed
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
 
+    from pillion.http.codec.block import Block
     from pillion.http.codec.events import End, RequestHead, ResponseHead
 
     from .concurrency import Ticket
@@ -57,52 +58,47 @@ _WITH_BODY = frozenset(("POST", "PUT", "PATCH"))
 _FRESH_S = 1.0
 _NO_TIMES = Times(Timeouts())
 _NO_RETRY = RetryPolicy(Retry(attempts=0))
+_NOBODY: "list[Endpoint]" = []
 _status_lines: dict[int, tuple[bytes, bytes]] = {}
 
 
-class Exchange:
-    """Made by `Inward` for each request, which then calls `begin`."""
+class Exchange(Facts):
+    """Made by `Inward` for each request, which then calls `begin`.
+
+    It is itself what is known of the request when it is over; names of route, upstream and endpoint are written down then.
+    """
 
     __slots__ = (
         "answered",
         "asked",
-        "attempts",
         "began_s",
         "begun",
-        "bytes_in",
-        "bytes_out",
         "chunked",
         "client",
         "close_after",
         "complete",
         "conn",
-        "connect_s",
         "deadline_s",
         "door",
-        "endpoint",
-        "first_s",
         "hash_key",
         "head",
         "held",
-        "host",
         "hub",
         "informational",
         "kept_body",
         "kept_bytes",
+        "last",
         "last_s",
-        "note",
+        "live_endpoint",
+        "live_route",
+        "live_upstream",
         "out",
-        "path",
         "placed",
-        "query",
-        "reason",
         "replayable",
         "retry",
         "reusable",
-        "route",
         "sent_any",
         "state",
-        "status",
         "target",
         "ticket",
         "timeouts",
@@ -113,11 +109,11 @@ class Exchange:
         "trailer_block",
         "tried",
         "try_at_s",
-        "upstream",
         "way",
     )
 
     def __init__(self, client: "Inward", head: "RequestHead") -> None:
+        self._at_first("", "")
         self.client = client
         self.door = client.door
         self.hub = client.hub
@@ -126,32 +122,32 @@ class Exchange:
         self.state = DELAYED
         self.complete = False
         """Whether the request has been received to its end."""
-        self.path = ""
-        self.query = ""
-        self.host = ""
         self.target = ""
-        self.route: LiveRoute | None = None
-        self.upstream: LiveUpstream | None = None
+        self.live_route: LiveRoute | None = None
+        self.live_upstream: LiveUpstream | None = None
         self.timeouts: Times = _NO_TIMES
         self.retry: RetryPolicy = _NO_RETRY
-        self.endpoint: Endpoint | None = None
+        self.live_endpoint: Endpoint | None = None
         self.asked: Endpoint | None = None
         """The one to which we wait for a connection."""
         self.held: Endpoint | None = None
         """That of a tunnel."""
         self.conn: Outward | None = None
         self.token = 0
-        self.tried: list[Endpoint] = []
-        self.attempts = 0
+        self.last: Endpoint | None = None
+        """That of the last try."""
+        self.tried: list[Endpoint] = _NOBODY
+        """Those of the tries before it. Never changed, but replaced."""
         self.hash_key: int | None = None
         self.trace: Trace | None = None
-        self.kept_body: list[bytes] = []
+        self.kept_body: list[bytes] | None = None
         self.kept_bytes = 0
         self.trailer_block = b""
         self.replayable = True
         self.sent_any = False
         """Whether a byte of this try may have reached the endpoint."""
-        self.out: list[bytes] = []
+        self.out: Block | None = None
+        """What the client is to be sent next; borrowed from the hub until then."""
         self.answered = False
         """Whether there is the head of an answer to pass on."""
         self.begun = False
@@ -165,14 +161,7 @@ class Exchange:
         self.placed = False
         """Whether it has one of the upstream's places."""
         self.timer: asyncio.TimerHandle | None = None
-        self.status = 0
-        self.reason = ""
-        self.note = ""
-        self.bytes_in = 0
-        self.bytes_out = 0
         self.began_s = 0.0
-        self.connect_s = -1.0
-        self.first_s = -1.0
         self.last_s = 0.0
         self.deadline_s = _NEVER
         self.total_at_s = _NEVER
@@ -182,7 +171,7 @@ class Exchange:
 
     def begin(self) -> None:
         """Decide where it goes, and send it there; or answer it."""
-        now = monotonic()
+        now = octets.now()
         self.began_s = self.last_s = now
         hub = self.hub
         self.trace = hub.begin_trace(self.head.headers)
@@ -193,7 +182,7 @@ class Exchange:
             return
         if self.state >= TUNNEL:  # a CONNECT: others carry it from here
             return
-        upstream = self.upstream
+        upstream = self.live_upstream
         assert upstream is not None
         timeouts = self.timeouts
         if timeouts.total_s:
@@ -217,17 +206,17 @@ class Exchange:
         self.ticket = None
         self.placed = True
         self.try_at_s = _NEVER
-        self._admitted(monotonic())
+        self._admitted(octets.now())
 
     def _admitted(self, now: float) -> None:
-        upstream = self.upstream
+        upstream = self.live_upstream
         assert upstream is not None
         self.state = CONNECTING
         upstream.lasting.requests += 1
         upstream.budget.request(now)
         if upstream.hash_kind:
             self.hash_key = self._hashed(upstream.hash_kind, upstream.hash_name)
-        fault = self.route.fault if self.route is not None else None
+        fault = self.live_route.fault if self.live_route is not None else None
         if fault is None:
             fault = upstream.fault
         if fault is not None:
@@ -247,7 +236,7 @@ class Exchange:
                 OwnAnswer("fault-injected", "a fault was injected here, as the settings say", abort)
             )
         else:
-            self._try(monotonic())
+            self._try(octets.now())
 
     def _hashed(self, kind: str, name: bytes) -> "int | None":
         if kind == "address":
@@ -266,7 +255,7 @@ class Exchange:
     # Tries.
 
     def _try(self, now: float) -> None:
-        upstream = self.upstream
+        upstream = self.live_upstream
         assert upstream is not None
         endpoint = upstream.group.pick(now, self.hash_key, self.tried)
         if endpoint is None:
@@ -293,7 +282,7 @@ class Exchange:
 
     def _roomy(self, full: "Endpoint", now: float) -> "Endpoint | None":
         """Another endpoint that has a connection, or room for one. A key waits where it belongs."""
-        upstream = self.upstream
+        upstream = self.live_upstream
         assert upstream is not None
         if self.hash_key is not None:
             return None
@@ -312,7 +301,7 @@ class Exchange:
 
     def _wait(self, endpoint: "Endpoint", pool: "Pool", now: float) -> None:
         """Wait for a connection to this endpoint, if there is a place in the queue."""
-        upstream = self.upstream
+        upstream = self.live_upstream
         assert upstream is not None
         lasting = upstream.lasting
         if lasting.waiting >= upstream.queue:
@@ -331,8 +320,8 @@ class Exchange:
 
     def room(self) -> None:
         """There is a connection to the endpoint that we wait for, or room for one: it is our turn."""
-        now = monotonic()
-        upstream, endpoint = self.upstream, self.asked
+        now = octets.now()
+        upstream, endpoint = self.live_upstream, self.asked
         assert upstream is not None
         assert endpoint is not None
         self.asked = None
@@ -353,7 +342,7 @@ class Exchange:
 
     def _waits_no_more(self) -> None:
         """We have given up, whatever we waited for."""
-        upstream = self.upstream
+        upstream = self.live_upstream
         if upstream is None:
             return
         gate, endpoint = upstream.gate, self.asked
@@ -373,11 +362,11 @@ class Exchange:
 
     def _go(self, endpoint: "Endpoint", pool: "Pool", conn: "Outward | None", now: float) -> None:
         """Try it there, on `conn` or on a connection that is to be made."""
-        upstream = self.upstream
+        upstream = self.live_upstream
         assert upstream is not None
         self.attempts += 1
-        self.endpoint = endpoint
-        self.tried.append(endpoint)
+        self.live_endpoint = endpoint
+        self.last = endpoint
         endpoint.active += 1
         endpoint.requests += 1
         self.token = endpoint.breaker.begin(now)
@@ -392,7 +381,7 @@ class Exchange:
 
     def connected(self, conn: "Outward", attempt: int) -> None:
         """The hub has connected for our try number `attempt`; when that is over, the connection goes to the pool."""
-        now = monotonic()
+        now = octets.now()
         if self.state != CONNECTING or attempt != self.attempts:
             conn.release_unused(now)
             return
@@ -411,8 +400,10 @@ class Exchange:
         self._failed("connect", reason, detail)
 
     def _send(self, conn: "Outward", now: float) -> None:
+        block = self.hub.head
+        block.clear()
         try:
-            parts = self.way.request_head(self, conn)
+            self.way.write_request_head(block, self, conn)
         except CodecError as error:
             conn.release_unused(now)
             self.answer_own(OwnAnswer("bad-request", error.reason, error.status))
@@ -422,24 +413,24 @@ class Exchange:
         self.state = SENT
         self.sent_any = True
         head = self.head
-        conn.parser.expect(
-            head.method, upgrade=head.upgrade is not None and upgrade_of(head) is not None
-        )
+        conn.parser.expect(head.method, head.upgrade is not None and upgrade_of(head) is not None)
         length = head.length
         if length > 0:
-            parts.append(b"content-length: %d\r\n\r\n" % length)
+            block.put(b"content-length: ")
+            block.put_number(length)
+            block.put(b"\r\n\r\n")
         elif length == CHUNKED:
-            parts.append(b"transfer-encoding: chunked\r\n\r\n")
+            block.put(b"transfer-encoding: chunked\r\n\r\n")
         elif head.method in _WITH_BODY or head.headers.known(CONTENT_LENGTH) is not None:
-            parts.append(b"content-length: 0\r\n\r\n")
+            block.put(b"content-length: 0\r\n\r\n")
         else:
-            parts.append(b"\r\n")
+            block.put(b"\r\n")
         if self.kept_body:
             body = b"".join(self.kept_body)
-            parts.append(body if length > 0 else b"%x\r\n%b\r\n" % (len(body), body))
+            block.put(body if length > 0 else b"%x\r\n%b\r\n" % (len(body), body))
         if self.complete and length == CHUNKED:
-            parts.append(self._last_chunk())
-        conn.write(b"".join(parts))
+            block.put(self._last_chunk())
+        conn.write(block.take())
         if not self.complete:
             # A try is measured from the whole request on: until then the client's pace is no fault of the endpoint.
             self.try_at_s = _NEVER
@@ -454,8 +445,8 @@ class Exchange:
 
     def _failed(self, kind: str, reason: str, detail: str) -> None:
         """This try has failed before there was an answer, or amid it: try again, or say so."""
-        now = monotonic()
-        upstream = self.upstream
+        now = octets.now()
+        upstream = self.live_upstream
         assert upstream is not None
         sent = self.sent_any
         self._verdict(now, True if upstream.is_fault(kind, 0) else None)
@@ -479,7 +470,7 @@ class Exchange:
 
     def _delay_s(self, failure: Failure, now: float) -> "float | None":
         """In how many seconds there is another try after this failure; None: there is none."""
-        upstream = self.upstream
+        upstream = self.live_upstream
         assert upstream is not None
         return self.retry.delay(
             self.attempts,
@@ -493,9 +484,11 @@ class Exchange:
         )
 
     def _try_after(self, delay_s: float, now: float) -> None:
-        upstream = self.upstream
+        upstream = self.live_upstream
         assert upstream is not None
         upstream.lasting.retries += 1
+        if self.last is not None:
+            self.tried = [*self.tried, self.last]
         if delay_s <= 0.0:
             self._try(now)
         else:
@@ -506,14 +499,14 @@ class Exchange:
 
     def _try_again(self) -> None:
         self.timer = None
-        self._try(monotonic())
+        self._try(octets.now())
 
     def _verdict(self, now: float, failed: "bool | None") -> None:
         """End this try for its endpoint: failed, not failed, or (None) nobody can say."""
-        endpoint = self.endpoint
+        endpoint = self.live_endpoint
         if endpoint is None:
             return
-        self.endpoint = None
+        self.live_endpoint = None
         endpoint.active -= 1
         if failed is None:
             endpoint.breaker.cancel(self.token, now)
@@ -527,12 +520,14 @@ class Exchange:
     def body(self, data: bytes) -> None:
         """A piece of the body."""
         self.bytes_in += len(data)
-        self.last_s = monotonic()
+        self.last_s = octets.now()
         if self.replayable:
             self.kept_bytes += len(data)
             if self.kept_bytes > REPLAY_BYTES and (self.conn is not None or self.answered):
                 self.replayable = False
-                self.kept_body = []
+                self.kept_body = None
+            elif self.kept_body is None:
+                self.kept_body = [data]
             else:
                 self.kept_body.append(data)
         conn = self.conn
@@ -551,7 +546,7 @@ class Exchange:
         """The request is complete."""
         self.complete = True
         if self.state == SENT and self.timeouts.try_s:
-            self.try_at_s = monotonic() + self.timeouts.try_s
+            self.try_at_s = octets.now() + self.timeouts.try_s
             self._arm()
         if self.head.length != CHUNKED:
             return
@@ -562,7 +557,7 @@ class Exchange:
 
     def body_broken(self, error: "CodecError") -> None:
         """What the client sends is no body, or ends in the middle."""
-        now = monotonic()
+        now = octets.now()
         self._drop(now, None)
         if self.begun:
             self._truncate("bad-request")
@@ -589,12 +584,15 @@ class Exchange:
             if self.informational > _MOST_INFORMATIONAL:
                 self._failed("reset", "upstream-protocol", "cannot take so many interim answers")
             elif self.head.minor == 1:
-                parts = self.way.answer_head(self, head, _status_line(status, head.reason))
-                parts.append(b"\r\n")
-                self.client.write(b"".join(parts))
+                block = self.hub.head
+                block.clear()
+                block.put(_status_line(status, head.reason))
+                self.way.write_answer_head(block, self, head)
+                block.put(b"\r\n")
+                self.client.write(block.take())
             return
-        now = monotonic()
-        upstream = self.upstream
+        now = octets.now()
+        upstream = self.live_upstream
         assert upstream is not None
         if status >= _LEAST_RETRIED and self.retry.is_failure(status):
             wait_s = _retry_after(head.headers.get(b"retry-after"))
@@ -610,7 +608,9 @@ class Exchange:
     def _pass_on(self, conn: "Outward", head: "ResponseHead", now: float) -> None:
         request = self.head
         status = head.status
-        parts = self.way.answer_head(self, head, _status_line(status, head.reason))
+        out = self._gathering()
+        out.put(_status_line(status, head.reason))
+        self.way.write_answer_head(out, self, head)
         self.status = status
         self.first_s = now - self.began_s
         self.last_s = now
@@ -619,7 +619,7 @@ class Exchange:
         self.state = ANSWERING
         self._arm()
         if head.tunnel:
-            self._upgrade(conn, parts)
+            self._upgrade(conn)
             return
         client = self.client
         close = (
@@ -631,54 +631,78 @@ class Exchange:
         if status == 204:
             pass
         elif stated is not None and (headless or length >= 0):
-            parts.append(b"content-length: ")
-            parts.append(stated)
-            parts.append(b"\r\n")
+            out.put(b"content-length: ")
+            out.put(stated)
+            out.put(b"\r\n")
         elif headless:
             pass
         elif length >= 0:
-            parts.append(b"content-length: %d\r\n" % length)
+            out.put(b"content-length: ")
+            out.put_number(length)
+            out.put(b"\r\n")
         elif request.minor == 1:
             self.chunked = True
-            parts.append(b"transfer-encoding: chunked\r\n")
+            out.put(b"transfer-encoding: chunked\r\n")
         else:
             close = True
         self.close_after = close
         self.reusable = head.keep_alive
         if close:
-            parts.append(b"connection: close\r\n")
+            out.put(b"connection: close\r\n")
         elif request.minor == 0:
-            parts.append(b"connection: keep-alive\r\n")
-        parts.append(b"\r\n")
-        self.out.append(b"".join(parts))
+            out.put(b"connection: keep-alive\r\n")
+        out.put(b"\r\n")
         if client.write_paused:
             conn.pause_reading()
 
     def answer_data(self, data: bytes) -> None:
         """A piece of the answer's body."""
-        self.bytes_out += len(data)
-        out = self.out
+        size = len(data)
+        self.bytes_out += size
+        if size > _WHOLE_BYTES:
+            self._send_whole(data)
+            return
+        out = self._gathering()
         if self.chunked:
-            out.append(b"%x\r\n" % len(data))
-            out.append(data)
-            out.append(b"\r\n")
+            out.put(b"%x\r\n" % size)
+            out.put(data)
+            out.put(b"\r\n")
         else:
-            out.append(data)
-        if len(data) > _WHOLE_BYTES:
-            self.flush()
+            out.put(data)
+
+    def _send_whole(self, data: bytes) -> None:
+        """Send a large piece of the answer's body as it is, behind what has been gathered."""
+        now = octets.now()
+        parts = []
+        if self.out is not None:
+            parts.append(self.out.take())
+            self._gathered()
+        if self.chunked:
+            parts += (b"%x\r\n" % len(data), data, b"\r\n")
+        else:
+            parts.append(data)
+        self._begins(now)
+        transport = self.client.transport
+        if transport is None:
+            return
+        if transport.can_write_eof():
+            transport.writelines(parts)
+        else:
+            write_sealed(transport, parts)
 
     def answer_end(self, end: "End") -> None:
         """The answer is complete."""
         if self.chunked:
+            out = self._gathering()
             if len(end.trailers):
-                self.out.append(b"0\r\n%b\r\n" % encode_fields(trailer_fields(end.trailers)))
+                out.put(b"0\r\n%b\r\n" % encode_fields(trailer_fields(end.trailers)))
             else:
-                self.out.append(b"0\r\n\r\n")
-        self.flush()
-        now = monotonic()
+                out.put(b"0\r\n\r\n")
+        now = octets.now()
+        self._flush(now)
         conn = self.conn
         self.conn = None
-        upstream = self.upstream
+        upstream = self.live_upstream
         assert upstream is not None
         self._verdict(now, upstream.is_fault("status", self.status))
         if conn is not None:
@@ -689,28 +713,48 @@ class Exchange:
 
     def flush(self) -> None:
         """Send what has been gathered of the answer."""
+        if self.out is not None:
+            self._flush(octets.now())
+
+    def _flush(self, now: float) -> None:
         out = self.out
-        if not out:
+        if out is None:
             return
-        self.last_s = monotonic()
+        data = out.take()
+        self._gathered()
+        self._begins(now)
+        transport = self.client.transport
+        if transport is None:
+            return
+        if len(data) <= SEALED_BYTES or transport.can_write_eof():
+            transport.write(data)
+        else:
+            write_sealed(transport, [data])
+
+    def _gathering(self) -> "Block":
+        """Where the answer is gathered."""
+        if self.out is None:
+            self.out = self.hub.borrow()
+        return self.out
+
+    def _gathered(self) -> None:
+        """Give back where it was."""
+        out, self.out = self.out, None
+        if out is not None:
+            self.hub.give_back(out)
+
+    def _begins(self, now: float) -> None:
+        """A byte of the answer goes to the client."""
+        self.last_s = now
         if not self.begun:
             self.begun = True
             self.replayable = False
-            self.kept_body = []
-        transport = self.client.transport
-        if transport is not None:
-            if len(out) <= 2 and len(out[-1]) <= _WHOLE_BYTES:
-                transport.write(b"".join(out))
-            elif transport.can_write_eof():
-                transport.writelines(out)
-            else:
-                write_sealed(transport, out)
-        self.out = []
+            self.kept_body = None
 
     def _take_back(self) -> None:
         """The answer was broken before anything of it was sent: there is none."""
         self.answered = self.chunked = False
-        self.out = []
+        self._gathered()
         self.bytes_out = self.status = 0
         self.first_s = -1.0
 
@@ -721,7 +765,7 @@ class Exchange:
 
     def go_on_answer(self) -> None:
         """It takes more."""
-        self.last_s = monotonic()
+        self.last_s = octets.now()
         if self.conn is not None:
             self.conn.resume_reading()
 
@@ -743,11 +787,14 @@ class Exchange:
             "reset", reason, f"cannot read the answer of {conn.endpoint.key}: {error.reason}"
         )
 
-    def _upgrade(self, conn: "Outward", parts: list[bytes]) -> None:
+    def _upgrade(self, conn: "Outward") -> None:
         client = self.client
-        parts.append(b"\r\n")
-        client.write(b"".join(parts))
-        self._verdict(monotonic(), False)
+        out = self._gathering()
+        out.put(b"\r\n")
+        data = out.take()
+        self._gathered()
+        client.write(data)
+        self._verdict(octets.now(), False)
         client.parser.tunnel()
         first_down, first_up = conn.parser.take_rest(), client.parser.take_rest()
         self.conn = None
@@ -779,13 +826,13 @@ class Exchange:
         if why not in ("eof", ""):
             self.note = why
         self.client.exchange = None
-        self._told(monotonic())
+        self._told(octets.now())
 
     def tunnel_failed(self) -> None:
         """The client has left while its tunnel was opened."""
         self.note = self.note or "client-left"
         self.client.exchange = None
-        self._told(monotonic())
+        self._told(octets.now())
 
     # The ends.
 
@@ -793,8 +840,8 @@ class Exchange:
         """The client's connection is gone."""
         if self.state in (DONE, TUNNEL):
             return
-        now = monotonic()
-        upstream = self.upstream
+        now = octets.now()
+        upstream = self.live_upstream
         if self.answered and upstream is not None:
             self._drop(now, upstream.is_fault("status", self.status))
         else:
@@ -811,7 +858,7 @@ class Exchange:
 
     def expire(self, now: float) -> None:
         """Its deadline has passed."""
-        upstream = self.upstream
+        upstream = self.live_upstream
         name = upstream.name if upstream is not None else ""
         if now >= self.total_at_s:
             self._timed_out(
@@ -841,9 +888,11 @@ class Exchange:
     def _timed_out(self, now: float, reason: str, detail: str) -> None:
         if self.sent_any and not self.answered and self.head.method not in IDEMPOTENT:
             self.note = "unknown-outcome"
-        upstream = self.upstream
+        upstream = self.live_upstream
         fault = (
-            upstream is not None and self.endpoint is not None and upstream.is_fault("timeout", 0)
+            upstream is not None
+            and self.live_endpoint is not None
+            and upstream.is_fault("timeout", 0)
         )
         waits_for_client = (
             not self.complete and not self.client.body_held and reason == "idle-timeout"
@@ -863,18 +912,18 @@ class Exchange:
         """The client has a part of an answer: it must see that there is no more."""
         self.reason = reason
         self.note = "truncated"
-        self.out = []
+        self._gathered()
         client = self.client
         client.exchange = None
         client.abort()
-        self._told(monotonic())
+        self._told(octets.now())
 
     def _own(self, reason: str, detail: str) -> None:
         self.answer_own(OwnAnswer(reason, detail))
 
     def answer_own(self, answer: OwnAnswer) -> None:
         """Answer it ourselves."""
-        now = monotonic()
+        now = octets.now()
         self.reason = answer.reason
         self.status = answer.code
         self.first_s = now - self.began_s
@@ -912,41 +961,35 @@ class Exchange:
             self.timer.cancel()
             self.timer = None
         self._waits_no_more()
-        self.hub.ended(self, self._facts(now))
+        self._gathered()
+        self._write_down(now)
+        self.hub.ended(self)
 
-    def _facts(self, now: float) -> Facts:
+    def _write_down(self, now: float) -> None:
+        """Fill in what `Facts` says and the way of the request does not need."""
         way = self.way
-        facts = Facts(way.direction, way.listener)
         head = self.head
         trace = self.trace
-        facts.time_ns = self.hub.wall_ns(self.began_s)
-        facts.route = self.route.name if self.route is not None else ""
-        upstream = self.upstream
-        if upstream is not None:
-            facts.upstream = upstream.name
-        if self.tried:
-            facts.endpoint = self.tried[-1].key
-        facts.method = head.method
-        facts.host = self.host
-        facts.path = self.path
-        facts.query = self.query
-        facts.version = "1.1" if head.minor else "1.0"
-        facts.status = self.status
-        facts.reason = self.reason
-        facts.note = self.note
-        facts.attempts = self.attempts
-        facts.connect_s = self.connect_s
-        facts.first_s = self.first_s
-        facts.total_s = now - self.began_s
-        facts.bytes_in = self.bytes_in
-        facts.bytes_out = self.bytes_out
-        facts.peer = self.client.peer.address
+        self.direction = way.direction
+        self.listener = way.listener
+        self.time_ns = self.hub.wall_ns(self.began_s)
+        if self.live_route is not None:
+            self.route = self.live_route.name
+        if self.live_upstream is not None:
+            self.upstream = self.live_upstream.name
+        if self.last is not None:
+            self.endpoint = self.last.key
+        self.method = head.method
+        if not head.minor:
+            self.version = "1.0"
+        self.total_s = now - self.began_s
+        self.peer = self.client.peer_text
         if trace is not None:
-            facts.trace_id = trace.trace_id
-            facts.span_id = trace.span_id
-            facts.parent_id = trace.parent_id
-            facts.sampled = trace.sampled
-        return facts
+            self.trace_id = trace.trace_id
+            self.span_id = trace.span_id
+            self.sampled = trace.sampled
+            if trace.sampled:
+                self.parent_id = trace.parent_id
 
     # Time.
 
@@ -961,7 +1004,7 @@ class Exchange:
         if self.state == ANSWERING or not self.complete:
             idle_s = self.timeouts.idle_s
             if idle_s and self.last_s + idle_s < due:
-                due = max(self.last_s + idle_s, monotonic() + 0.05)
+                due = max(self.last_s + idle_s, octets.now() + 0.05)
         self.deadline_s = due
         if due < self.hub.next_sweep_s:
             self.hub.sweep_at(due)

@@ -27,4 +27,5 @@ cdef class Facts:
     cdef public str upstream
     cdef public str version
 
+    cdef object _at_first(self, str direction, str listener)
     cpdef bint failed(self) except -1

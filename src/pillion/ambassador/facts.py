@@ -52,6 +52,10 @@ class Facts:
     )
 
     def __init__(self, direction: str, listener: str) -> None:
+        self._at_first(direction, listener)
+
+    def _at_first(self, direction: str, listener: str) -> None:
+        """Say what is known of a request of which nothing else is."""
         self.time_ns = 0
         self.direction = direction
         self.listener = listener

@@ -2,6 +2,7 @@
 
 cimport cython
 
+from pillion.http.codec.block cimport Block
 from pillion.http.codec.events cimport Headers, RequestHead, ResponseHead
 from pillion.http.codec.names cimport Field
 
@@ -15,27 +16,27 @@ ctypedef const unsigned char* octet_p
 
 cdef frozenset _FRAMING, _MEANT_FOR_ALL, _NAMES_NOTHING, _NO_TRAILERS, _NOT_OURS
 
-@cython.locals(parts=list)
+@cython.locals(block=Block, traced=bint)
 cpdef bytes request_block(RequestHead head, bytes host, bytes peer, bytes scheme, int hops, int forwarded,
                           int underscores, bytes extra=*, FieldRules rules=*)
 
-@cython.locals(headers=Headers, gone=frozenset, connection=bytes, options=bytes, fields=list, values=list, at=Py_ssize_t, traced=bint, name=bytes, value=bytes,
+@cython.locals(headers=Headers, gone=frozenset, connection=bytes, options=bytes, at=Py_ssize_t, name=bytes, value=bytes,
                protocol=bytes, asked=bytes)
-cpdef object write_request(list parts, RequestHead head, bytes host, bytes peer, bytes scheme, int hops, int forwarded,
-                           int underscores, bytes extra, FieldRules rules)
+cpdef object write_request(Block block, RequestHead head, bytes host, bytes peer, bytes scheme, int hops, int forwarded,
+                           int underscores, bint traced, FieldRules rules)
 
-@cython.locals(kind=int, table=octet_p)
-cdef object _pass_request(list parts, Field field, bytes value, RequestHead head, frozenset gone, int hops, int forwarded,
+@cython.locals(kind=int, table=octet_p, field=Field, counted=bytes)
+cdef object _pass_request(Block block, Headers headers, Py_ssize_t at, RequestHead head, frozenset gone, int hops, int forwarded,
                           int underscores, bint traced)
 
-@cython.locals(parts=list)
+@cython.locals(block=Block)
 cpdef bytes response_block(ResponseHead head, FieldRules rules=*)
 
-@cython.locals(headers=Headers, gone=frozenset, connection=bytes, fields=list, values=list, at=Py_ssize_t)
-cpdef object write_answer(list parts, ResponseHead head, FieldRules rules)
+@cython.locals(headers=Headers, gone=frozenset, connection=bytes, at=Py_ssize_t)
+cpdef object write_answer(Block block, ResponseHead head, FieldRules rules)
 
-@cython.locals(kind=int, table=octet_p)
-cdef object _pass_answer(list parts, Field field, bytes value, ResponseHead head, frozenset gone)
+@cython.locals(kind=int, table=octet_p, field=Field)
+cdef object _pass_answer(Block block, Headers headers, Py_ssize_t at, ResponseHead head, frozenset gone)
 
 cpdef list trailer_fields(Headers trailers)
 

@@ -11,8 +11,9 @@ from typing import Final
 
 from pillion.ambassador.field_rules import FieldRules
 from pillion.ambassador.forwarded import X_FORWARDED, forwarded_fields
+from pillion.http.codec.block import Block
 from pillion.http.codec.events import CHUNKED, CodecError, Headers, RequestHead, ResponseHead
-from pillion.http.codec.names import CONNECTION, TE, USUAL, Field, field_of
+from pillion.http.codec.names import CONNECTION, TE, USUAL, field_of
 
 # What becomes of a name with an underscore: `Content_Length` and `Content-Length` are one variable
 # to a program that gets its fields as CGI has them.
@@ -150,13 +151,15 @@ def request_block(
     Raise CodecError(400) for a Connection that names a field meant for everyone (same section), a
     refused underscore, and a Max-Forwards that is no number.
     """
-    parts: list[bytes] = []
-    write_request(parts, head, host, peer, scheme, hops, forwarded, underscores, extra, rules)
-    return b"".join(parts)[2:]
+    block = Block()
+    traced = extra.startswith(b"traceparent: ")
+    write_request(block, head, host, peer, scheme, hops, forwarded, underscores, traced, rules)
+    block.put(extra)
+    return block.take()[2:]
 
 
 def write_request(
-    parts: list[bytes],
+    block: Block,
     head: RequestHead,
     host: bytes,
     peer: bytes,
@@ -164,61 +167,60 @@ def write_request(
     hops: int,
     forwarded: int,
     underscores: int,
-    extra: bytes,
+    traced: bool,
     rules: FieldRules | None,
 ) -> None:
-    """Append the header lines of `request_block` to a request line without its end, and the end of the last one."""
+    """Append the header lines of `request_block` to a request line without its end, and the end of the last one.
+
+    `traced` is whether a traceparent of the caller follows, so that the one that came is left out.
+    """
     headers = head.headers
     gone: frozenset[bytes] | None = None if rules is None else rules.removed
     connection = headers.known(CONNECTION)
     if connection is not None and connection not in _NAMES_NOTHING:
         named = _named(headers, _MEANT_FOR_ALL, 400)
         gone = named if gone is None else gone | named
-    traced = extra.startswith(b"traceparent: ")
-    parts.append(b"\r\nhost: ")
-    parts.append(host)
-    fields, values = headers.fields, headers.values
-    for at in range(len(fields)):
-        _pass_request(
-            parts, fields[at], values[at], head, gone, hops, forwarded, underscores, traced
-        )
+    block.put(b"\r\nhost: ")
+    block.put(host)
+    for at in range(len(headers.fields)):
+        _pass_request(block, headers, at, head, gone, hops, forwarded, underscores, traced)
     options = b""
     takes = head.minor == 1 and headers.known(TE) is not None and _takes_trailers(headers)
     if takes and (rules is None or b"te" not in rules.removed):
         # Several TE lines become one.
-        parts.append(b"\r\nte: trailers")
+        block.put(b"\r\nte: trailers")
         options = b"te"
     if head.upgrade is not None and (rules is None or b"upgrade" not in rules.removed):
         protocol = upgrade_of(head)
         if protocol is not None:
-            parts += (b"\r\nupgrade: ", protocol)
+            block.put(b"\r\nupgrade: ")
+            block.put(protocol)
             options = b"upgrade" if not options else options + b", upgrade"
     if options:
-        parts += (b"\r\nconnection: ", options)
+        block.put(b"\r\nconnection: ")
+        block.put(options)
     if forwarded:
         if forwarded == X_FORWARDED and not hops and rules is None:
-            parts.append(b"\r\nx-forwarded-for: ")
-            parts.append(peer or b"unknown")
-            parts.append(b"\r\nx-forwarded-proto: ")
-            parts.append(scheme)
-            parts.append(b"\r\nx-forwarded-host: ")
-            parts.append(head.authority or host)
+            block.put(b"\r\nx-forwarded-for: ")
+            block.put(peer or b"unknown")
+            block.put(b"\r\nx-forwarded-proto: ")
+            block.put(scheme)
+            block.put(b"\r\nx-forwarded-host: ")
+            block.put(head.authority or host)
         else:
             asked = head.authority or host
             for name, value in forwarded_fields(headers, peer, scheme, asked, hops, forwarded):
                 if rules is None or name not in rules.removed:
-                    parts += (b"\r\n", name, b": ", value)
-    parts.append(b"\r\n")
+                    block.put(b"\r\n%b: %b" % (name, value))
+    block.put(b"\r\n")
     if rules is not None:
-        parts.append(rules.lines)
-    if extra:
-        parts.append(extra)
+        block.put(rules.lines)
 
 
 def _pass_request(
-    parts: list[bytes],
-    field: Field,
-    value: bytes,
+    block: Block,
+    headers: Headers,
+    at: int,
     head: RequestHead,
     gone: frozenset[bytes] | None,
     hops: int,
@@ -227,8 +229,10 @@ def _pass_request(
     traced: bool,
 ) -> None:
     """Write one field of a request, unless it ends here."""
+    field = headers.fields[at]
     table = _request_table
     kind = table[field.number]
+    counted: bytes | None = None
     if kind != _GOES_ON:
         if kind == _TRAILER:
             if head.length != CHUNKED:
@@ -244,8 +248,7 @@ def _pass_request(
                 return
         elif kind == _MAX_FORWARDS:
             if head.method in ("OPTIONS", "TRACE"):
-                left = max_forwards(head) or 0
-                value = b"%d" % max(left - 1, 0)
+                counted = b"%d" % max((max_forwards(head) or 0) - 1, 0)
         else:  # those of one connection; TE and Upgrade are written anew
             return
     if gone is not None and field.name in gone:
@@ -254,8 +257,11 @@ def _pass_request(
         if underscores == DROP:
             return
         raise CodecError(400, "cannot take a header name with an underscore here")
-    parts.append(field.line)
-    parts.append(value)
+    if counted is None:
+        headers.write(block, at)
+    else:
+        block.put(field.line)
+        block.put(counted)
 
 
 def response_block(head: ResponseHead, rules: FieldRules | None = None) -> bytes:
@@ -265,12 +271,12 @@ def response_block(head: ResponseHead, rules: FieldRules | None = None) -> bytes
     Connection that belongs to it (RFC 9110 section 7.8).
     Raise CodecError(502) for a Connection that names a field which frames the message.
     """
-    parts: list[bytes] = []
-    write_answer(parts, head, rules)
-    return b"".join(parts)[2:]
+    block = Block()
+    write_answer(block, head, rules)
+    return block.take()[2:]
 
 
-def write_answer(parts: list[bytes], head: ResponseHead, rules: FieldRules | None) -> None:
+def write_answer(block: Block, head: ResponseHead, rules: FieldRules | None) -> None:
     """Append the header lines of `response_block` to a status line without its end, and the end of the last one."""
     headers = head.headers
     gone: frozenset[bytes] | None = None if rules is None else rules.removed
@@ -278,35 +284,35 @@ def write_answer(parts: list[bytes], head: ResponseHead, rules: FieldRules | Non
     if connection is not None and connection not in _NAMES_NOTHING:
         named = _named(headers, _FRAMING, 502)
         gone = named if gone is None else gone | named
-    fields, values = headers.fields, headers.values
-    for at in range(len(fields)):
-        _pass_answer(parts, fields[at], values[at], head, gone)
-    parts.append(b"\r\n")
+    for at in range(len(headers.fields)):
+        _pass_answer(block, headers, at, head, gone)
+    block.put(b"\r\n")
     if rules is not None:
-        parts.append(rules.lines)
+        block.put(rules.lines)
 
 
 def _pass_answer(
-    parts: list[bytes],
-    field: Field,
-    value: bytes,
+    block: Block,
+    headers: Headers,
+    at: int,
     head: ResponseHead,
     gone: frozenset[bytes] | None,
 ) -> None:
     """Write one field of an answer, unless it ends here."""
+    field = headers.fields[at]
     table = _answer_table
     kind = table[field.number]
     if kind != _GOES_ON:
         if kind == _UPGRADE:
             if head.status in (101, 426):
-                parts += (field.line, value, b"\r\nconnection: upgrade")
+                headers.write(block, at)
+                block.put(b"\r\nconnection: upgrade")
             return
         if kind != _TRAILER or head.length != CHUNKED:
             return
     if gone is not None and field.name in gone:
         return
-    parts.append(field.line)
-    parts.append(value)
+    headers.write(block, at)
 
 
 def trailer_fields(trailers: Headers) -> list[tuple[bytes, bytes]]:

@@ -2,6 +2,7 @@
 
 cimport cython
 
+from pillion.http.codec.block cimport Block
 from pillion.http.codec.events cimport Headers
 
 from .exchange cimport Exchange
@@ -10,8 +11,9 @@ from .inward cimport Inward
 from .metrics cimport Red
 from .pool cimport Pool
 from .request_log cimport RequestLog
-from .trace cimport Trace
+from .trace cimport Ids, Trace, begin_as
 from .wall cimport WallClock
+from .ways cimport Way
 
 cdef double _NEVER, _LEAST_SWEEP_S
 cdef int _SWEPT_IN_A_ROW
@@ -19,7 +21,7 @@ cdef long long _NO_TICK
 
 cdef class Door:
     cdef public str name
-    cdef public object way
+    cdef public Way way
 
 cdef class Hub:
     cdef public object loop
@@ -38,13 +40,17 @@ cdef class Hub:
     cdef public Py_ssize_t outward_open
     cdef public long long requests
     cdef public object changed
-    cdef public object trace_settings
+    cdef Ids _ids
+    cdef bint _traces
+    cdef double _traced_share
     cdef public object request_limits
     cdef public object answer_limits
     cdef public long long header_ticks
     cdef public long long idle_ticks
     cdef public long long write_ticks
     cdef public long long linger_ticks
+    cdef readonly Block head
+    cdef Block _spare
     cdef WallClock _wall
     cdef dict _exchanges
     cdef dict _connections
@@ -64,11 +70,15 @@ cdef class Hub:
     cpdef Trace begin_trace(self, Headers headers)
     cpdef long long wall_ns(self, double at_s) except? -1
     cpdef object began(self, Exchange exchange)
-    cpdef object ended(self, Exchange exchange, Facts facts)
+    cpdef object ended(self, Exchange exchange)
+    @cython.locals(block=Block)
+    cpdef Block borrow(self)
+    cpdef object give_back(self, Block block)
     @cython.locals(exchange=Exchange, now=cython.double, first=cython.double, deadline_s=cython.double, due=list)
     cpdef object _sweep(self)
     @cython.locals(exchange=Exchange, now=cython.double)
     cpdef object _expire(self, list due)
+    cpdef long long read_tick(self) except -99
     cpdef object opened(self, Inward client)
     cpdef object closed(self, Inward client)
     cpdef object pool_kept(self, Pool pool)

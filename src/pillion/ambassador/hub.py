@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, cast
 
 from pillion.errors import PillionError
 from pillion.http.codec import Limits
+from pillion.http.codec.block import Block
 
 from .connector import CONNECT_FAILED, ConnectFailed, Connector
 from .dial import dial
 from .fault import decide
 from .outward import Outward
-from .trace import begin
+from .trace import Ids, begin_as
 from .tunnel import Relay, RelayEnd, Tunnels
 from .wall import WallClock
 
@@ -92,6 +93,10 @@ class Hub:
         self.outward_open = 0
         self.requests = 0
         self.changed = asyncio.Event()
+        self.head = Block()
+        """For one head, made and taken within one call."""
+        self._spare: Block | None = None
+        self._ids = Ids()
         self._wall = WallClock()
         self._exchanges: dict[Exchange, None] = {}
         self._connections: dict[Inward, None] = {}
@@ -111,7 +116,8 @@ class Hub:
 
     def configure(self, limits: "HttpLimits", trace: "TraceSettings") -> None:
         """Take other limits, for connections from now on; times for all."""
-        self.trace_settings = trace
+        self._traces = trace.enabled
+        self._traced_share = trace.sample
         body_bytes = limits.body_bytes or 1 << 62
         self.request_limits = Limits(
             target_bytes=limits.target_bytes,
@@ -133,11 +139,21 @@ class Hub:
 
     def begin_trace(self, headers: "Headers") -> "Trace":
         """The trace context of a request."""
-        return begin(headers, self.trace_settings)
+        return begin_as(headers, self._traces, self._traced_share, self._ids)
 
     def decide_fault(self, fault: "Fault", headers: "Headers") -> tuple[float, int]:
         """Whether a fault is injected: seconds to wait, and the status to answer (0: none)."""
         return decide(fault, headers, self.random)
+
+    def borrow(self) -> Block:
+        """A block with nothing in it, until it is given back."""
+        block, self._spare = self._spare, None
+        return Block() if block is None else block
+
+    def give_back(self, block: Block) -> None:
+        """It is of no more use to whoever has borrowed it; what is in it is lost."""
+        block.clear()
+        self._spare = block
 
     def wall_ns(self, at_s: float) -> int:
         """Nanoseconds since the epoch at a moment of the monotonic clock."""
@@ -245,15 +261,15 @@ class Hub:
         self.requests += 1
         self._exchanges[exchange] = None
 
-    def ended(self, exchange: "Exchange", facts: "Facts") -> None:
+    def ended(self, exchange: "Exchange") -> None:
         """It is over: tell of it."""
         self._exchanges.pop(exchange, None)
         if not self.red.changed:
             self.activity()
-        self.red.observe(facts)
-        self.log.write(facts, exchange.head.headers)
-        if facts.sampled and self.spans is not None:
-            self.spans.write(facts)
+        self.red.observe(exchange)
+        self.log.write(exchange, exchange.head.headers)
+        if exchange.sampled and self.spans is not None:
+            self.spans.write(exchange)
 
     def told(self, facts: "Facts") -> None:
         """A connection of raw TCP is over."""
@@ -348,6 +364,10 @@ class Hub:
 
         To be read by those whose time begins: somebody looks at them from then on.
         """
+        return self.read_tick()
+
+    def read_tick(self) -> int:
+        """Return what `tick` is; compiled a call of C."""
         self._asked = True
         if self._asleep:
             self._wake()

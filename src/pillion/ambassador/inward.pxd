@@ -2,6 +2,7 @@
 
 cimport cython
 
+from pillion.http.codec.events cimport RequestHead
 from pillion.http.codec.requests cimport RequestParser
 
 from .exchange cimport Exchange
@@ -11,6 +12,8 @@ cdef int FRESH, IDLE, HEAD, QUEUED, BUSY, LINGER, TUNNEL, GONE
 cdef int _LINGER_BYTES, _BUFFER_BYTES, _TURNS
 
 cdef class Inward:
+    cdef public bytes asked
+    cdef public str asked_text
     cdef public bint body_held
     cdef public Door door
     cdef public bint eof
@@ -20,6 +23,8 @@ cdef class Inward:
     cdef public RequestParser parser
     cdef public object peer
     cdef public bytes peer_bytes
+    cdef public str peer_text
+    cdef public bytes scheme
     cdef public bint pumping
     cdef public bint reading
     cdef public bint reading_body
@@ -35,7 +40,7 @@ cdef class Inward:
     @cython.locals(turns=int)
     cpdef object _pump(self)
     @cython.locals(exchange=Exchange)
-    cdef object _begin(self, head)
+    cdef object _begin(self, RequestHead head)
     @cython.locals(exchange=Exchange)
     cdef object _read_body(self)
     cpdef object hold_body(self)

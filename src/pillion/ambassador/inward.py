@@ -34,6 +34,8 @@ class Inward:
     """The protocol of one accepted or adopted connection."""
 
     __slots__ = (
+        "asked",
+        "asked_text",
         "body_held",
         "door",
         "eof",
@@ -43,9 +45,11 @@ class Inward:
         "parser",
         "peer",
         "peer_bytes",
+        "peer_text",
         "pumping",
         "reading",
         "reading_body",
+        "scheme",
         "served",
         "since",
         "state",
@@ -58,13 +62,19 @@ class Inward:
         self.hub = hub
         self.door = door
         self.peer = peer
+        # Of the peer what every request asks for.
+        self.peer_text = peer.address
         self.peer_bytes = peer.address.encode()
+        self.scheme = peer.scheme
+        # The host that was asked for last, and its text: it hardly ever changes.
+        self.asked = b""
+        self.asked_text = ""
         self.parser = RequestParser(hub.request_limits)
         self.transport: asyncio.Transport | None = None
         self.exchange: Exchange | None = None
         self.state = IDLE if served else FRESH
         self.served = served
-        self.since = hub.tick
+        self.since = hub.read_tick()
         self.write_since = 0
         self.write_paused = False
         self.reading = True
@@ -102,15 +112,15 @@ class Inward:
         self.parser.receive(data)
         if state <= HEAD:
             if state == IDLE:
-                self.since = self.hub.tick
+                self.since = self.hub.read_tick()
             self._pump()
         elif self.reading_body:
-            self.since = self.hub.tick
+            self.since = self.hub.read_tick()
             if not self.body_held:
                 self._read_body()
-            elif self.parser.buffered > _BUFFER_BYTES:
+            elif self.parser.unread() > _BUFFER_BYTES:
                 self.pause_reading()
-        elif self.parser.buffered > _BUFFER_BYTES:
+        elif self.parser.unread() > _BUFFER_BYTES:
             self.pause_reading()
 
     def eof_received(self) -> bool:
@@ -128,7 +138,7 @@ class Inward:
     def pause_writing(self) -> None:
         """The client takes less than the server sends."""
         self.write_paused = True
-        self.write_since = self.hub.tick
+        self.write_since = self.hub.read_tick()
         if self.exchange is not None:
             self.exchange.hold_answer()
 
@@ -183,7 +193,7 @@ class Inward:
             self.reading_body = True
             self.body_held = False
             exchange.begin()
-            if self.exchange is exchange and self.parser.buffered and not self.body_held:
+            if self.exchange is exchange and self.parser.unread() and not self.body_held:
                 self._read_body()
         else:
             self.parser.next_event()
@@ -225,13 +235,13 @@ class Inward:
 
     def _rest(self) -> None:
         """Wait for bytes."""
-        if self.parser.buffered:
+        if self.parser.unread():
             if self.state != HEAD:
-                self.since = self.hub.tick
+                self.since = self.hub.read_tick()
             self.state = HEAD
         elif self.served:
             self.state = IDLE
-            self.since = self.hub.tick
+            self.since = self.hub.read_tick()
             if self.hub.draining:
                 self.hub.rested(self)
         self.resume_reading()
@@ -245,7 +255,7 @@ class Inward:
         if keep and not self.reading_body:
             self.parser.next_message()
             self.state = IDLE
-            if self.parser.buffered or self.eof:
+            if self.parser.unread() or self.eof:
                 self._pump()
             else:
                 self._rest()
@@ -264,7 +274,7 @@ class Inward:
         """Half-close, and let the client read and close: a close now could destroy our answer."""
         transport = self.transport
         self.state = LINGER
-        self.since = self.hub.tick
+        self.since = self.hub.read_tick()
         if transport is None:
             return
         if self.eof or not transport.can_write_eof():
@@ -320,7 +330,7 @@ class Inward:
         """Between two requests, nothing received and nothing to send: it can be passed on."""
         return (
             self.state == IDLE
-            and not self.parser.buffered
+            and not self.parser.unread()
             and not self.eof
             and self.transport is not None
             and not self.transport.get_write_buffer_size()

@@ -6,17 +6,21 @@ from .facts cimport Facts
 
 cdef Py_ssize_t _MOST_REASONS
 cdef int _NONE, _TCP
+cdef Py_ssize_t _BOUNDS
+cdef double[15] _bounds_s
 
-@cython.locals(at=Py_ssize_t, bound=cython.double)
+@cython.locals(at=Py_ssize_t)
 cpdef Py_ssize_t bucket_of(double seconds) except -1
 
 cdef class Series:
     cdef readonly str direction
     cdef readonly str route
     cdef readonly str upstream
-    cdef readonly list classes
-    cdef readonly list total
-    cdef readonly list first
+    cdef readonly str facts_route
+    cdef readonly str facts_upstream
+    cdef long long[7] classes
+    cdef long long[16] total
+    cdef long long[16] first
     cdef readonly double total_s
     cdef readonly double first_s
     cdef readonly long long bytes_in
@@ -26,6 +30,7 @@ cdef class Series:
 
 cdef class Red:
     cdef dict _series
+    cdef Series _last
     cdef public bint changed
     cdef public long long overflow
 

@@ -17,6 +17,8 @@ MOST_SERIES = 200
 # Reasons are ours, so that this bound is only one against a mistake.
 _MOST_REASONS = 48
 
+_BOUNDS = len(BOUNDS_S)
+_bounds_s = list(BOUNDS_S)
 _NONE = CLASSES.index("none")
 _TCP = CLASSES.index("tcp")
 
@@ -25,11 +27,13 @@ def bucket_of(seconds: float) -> int:
     """Return the index of the first bucket whose bound is not below `seconds`."""
     at = 0
     # From below: most requests are fast, and compiled this is a handful of comparisons.
-    for bound in BOUNDS_S:
-        if seconds <= bound:
-            break
+    while at < _BOUNDS and seconds > _bounds_s[at]:
         at += 1
     return at
+
+
+def _zeros(count: int) -> list[int]:
+    return [0] * count
 
 
 def _label(text: str) -> str:
@@ -45,6 +49,8 @@ class Series:
         "bytes_out",
         "classes",
         "direction",
+        "facts_route",
+        "facts_upstream",
         "first",
         "first_s",
         "reasons",
@@ -57,12 +63,15 @@ class Series:
 
     def __init__(self, direction: str, route: str, upstream: str) -> None:
         self.direction = direction
-        self.route = route
-        self.upstream = upstream
-        self.classes = [0] * len(CLASSES)
-        self.total = [0] * (len(BOUNDS_S) + 1)
+        # As requests have them, so that it is found by them.
+        self.facts_route = route
+        self.facts_upstream = upstream
+        self.route = _label(route)
+        self.upstream = _label(upstream)
+        self.classes = _zeros(len(CLASSES))
+        self.total = _zeros(len(BOUNDS_S) + 1)
         self.total_s = 0.0
-        self.first = [0] * (len(BOUNDS_S) + 1)
+        self.first = _zeros(len(BOUNDS_S) + 1)
         self.first_s = 0.0
         self.bytes_in = 0
         self.bytes_out = 0
@@ -77,6 +86,7 @@ class Red:
     """
 
     __slots__ = (
+        "_last",
         "_series",
         "changed",
         "overflow",
@@ -84,14 +94,24 @@ class Red:
 
     def __init__(self) -> None:
         self._series: dict[tuple[str, str, str], Series] = {}
+        self._last: Series | None = None
+        """Where the request before was counted: more often than not that is right again."""
         self.overflow = 0
         self.changed = False
 
     def observe(self, facts: "Facts") -> None:
         """Count a request, or a connection of raw TCP, that is over."""
-        series = self._series.get((facts.direction, facts.route, facts.upstream))
-        if series is None:
-            series = self._begin(facts.direction, facts.route, facts.upstream)
+        series = self._last
+        if (
+            series is None
+            or series.facts_route is not facts.route
+            or series.facts_upstream is not facts.upstream
+            or series.direction is not facts.direction
+        ):
+            series = self._series.get((facts.direction, facts.route, facts.upstream))
+            if series is None:
+                series = self._begin(facts.direction, facts.route, facts.upstream)
+            self._last = series
         status = facts.status
         if 100 <= status < 600:
             kind = status // 100
@@ -116,7 +136,7 @@ class Red:
         self.changed = True
 
     def report(self) -> RedReport:
-        """Return all counts; the lists in it are those that go on counting, so it is to be encoded at once."""
+        """Return all counts."""
         self.changed = False
         return RedReport(
             [
@@ -124,10 +144,10 @@ class Red:
                     one.direction,
                     one.route,
                     one.upstream,
-                    one.classes,
-                    one.total,
+                    list(one.classes),
+                    list(one.total),
                     one.total_s,
-                    one.first,
+                    list(one.first),
                     one.first_s,
                     one.bytes_in,
                     one.bytes_out,
@@ -148,6 +168,7 @@ class Red:
         ]
         for key in gone:
             del self._series[key]
+            self._last = None
             self.changed = True
 
     def _begin(self, direction: str, route: str, upstream: str) -> Series:
@@ -158,7 +179,7 @@ class Red:
         key = (direction, route, upstream)
         series = self._series.get(key)
         if series is None:
-            series = self._series[key] = Series(direction, _label(route), _label(upstream))
+            series = self._series[key] = Series(direction, route, upstream)
         return series
 
     def _explain(self, reasons: dict[str, int], reason: str) -> None:

@@ -9,6 +9,8 @@ import socket
 from collections import deque
 from typing import TYPE_CHECKING
 
+from pillion.http.codec.block import Block
+
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
 # A message goes out at this size, or when its first line has waited this long.
 FLUSH_BYTES = 32 * 1024
 FLUSH_S = 0.05
+_full_bytes = FLUSH_BYTES
 # With FLUSH_BYTES still within one message of a spool stream (64 KiB).
 LINE_BYTES = 8 * 1024
 # What waits for a socket that refuses.
@@ -33,14 +36,13 @@ class Outlet:
     __slots__ = (
         "_again_s",
         "_count",
-        "_gathered",
         "_kept",
         "_kept_bytes",
         "_loop",
         "_send",
-        "_size",
         "_timer",
         "dropped",
+        "gathered",
         "lines",
         "refused",
     )
@@ -48,8 +50,8 @@ class Outlet:
     def __init__(self, send: "Callable[[bytes], bool]", loop: "asyncio.AbstractEventLoop") -> None:
         self._send = send
         self._loop = loop
-        self._gathered: list[bytes] = []
-        self._size = 0
+        self.gathered = Block()
+        """Whole lines; whoever writes one into it himself says `added`."""
         self._count = 0
         self._timer: asyncio.TimerHandle | None = None
         self._kept: deque[tuple[bytes, int]] = deque()
@@ -62,14 +64,17 @@ class Outlet:
     @property
     def waiting_bytes(self) -> int:
         """What has not been handed over yet."""
-        return self._size + self._kept_bytes
+        return self.gathered.size + self._kept_bytes
 
     def add(self, line: bytes) -> None:
         """Take a line with its newline, of at most LINE_BYTES."""
-        self._gathered.append(line)
-        self._size += len(line)
+        self.gathered.put(line)
+        self.added()
+
+    def added(self) -> None:
+        """Another line has been gathered."""
         self._count += 1
-        if self._size >= FLUSH_BYTES:
+        if self.gathered.size >= _full_bytes:
             self.flush()
         elif self._timer is None:
             self._timer = self._loop.call_later(FLUSH_S, self._due)
@@ -77,10 +82,10 @@ class Outlet:
     def flush(self) -> None:
         """Hand over what has been gathered, and what waits from before."""
         if self._count:
-            self._kept.append((b"".join(self._gathered), self._count))
-            self._kept_bytes += self._size
-            self._gathered = []
-            self._size = self._count = 0
+            data = self.gathered.take()
+            self._kept.append((data, self._count))
+            self._kept_bytes += len(data)
+            self._count = 0
         while self._kept:
             data, count = self._kept[0]
             if not self._handed(data):

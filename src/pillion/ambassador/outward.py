@@ -171,7 +171,7 @@ class Outward:
         self.served += 1
         if keep and self.transport is not None and not self.eof and not self.write_paused:
             self.parser.next_message()
-            if not self.parser.buffered:
+            if not self.parser.unread():
                 self.resume_reading()
                 if self.pool.give(self, now):
                     self.hub.pool_kept(self.pool)

@@ -7,6 +7,9 @@ all together, for characters that need escaping, and only the rare text that has
 
 from typing import TYPE_CHECKING
 
+from pillion.http.codec import octets
+from pillion.http.codec.block import Block
+
 from .outlet import Outlet
 from .record_text import are_plain, quoted
 from .redaction import HIDDEN, Redaction
@@ -33,9 +36,7 @@ _REASON_BYTES = 96
 _HEADERS_BYTES = 1536
 _HEADER_BYTES = 256
 
-# Looked up, not formatted.
-_THREE = tuple(f"{number:03d}" for number in range(1000))
-
+_PLACE = ("direction", "listener", "route", "upstream", "endpoint")
 # Combinations of listener, route, upstream and endpoint: bounded by the settings, if not by the registry.
 _MOST_PLACES = 2048
 
@@ -51,6 +52,7 @@ class RequestLog:
         "_errors",
         "_headers",
         "_ids",
+        "_last",
         "_limit",
         "_places",
         "_redaction",
@@ -72,7 +74,8 @@ class RequestLog:
         self.skipped = 0
         self._ids = Ids()
         self._wall = WallClock()
-        self._places: dict[tuple[str, str, str, str, str], str] = {}
+        self._places: dict[tuple[str, ...], Place] = {}
+        self._last = Place(("", "", "", "", ""))
         self._settings: RequestLogSettings | None = None
         self.configure(settings)
 
@@ -106,7 +109,9 @@ class RequestLog:
                 self.skipped += 1
                 return
         self.written += 1
-        self.outlet.add(self.encode(facts, headers))
+        outlet = self.outlet
+        self._put(outlet.gathered, facts, headers)
+        outlet.added()
 
     def close(self) -> None:
         """Hand over what has been gathered."""
@@ -114,6 +119,11 @@ class RequestLog:
 
     def encode(self, facts: "Facts", headers: "Headers | None") -> bytes:
         """Return a record with its newline, of at most 8 KiB."""
+        block = Block()
+        self._put(block, facts, headers)
+        return block.take()
+
+    def _put(self, block: Block, facts: "Facts", headers: "Headers | None") -> None:
         method = facts.method
         host = facts.host
         path = facts.path
@@ -123,59 +133,90 @@ class RequestLog:
         note = facts.note
         if query:
             query = self._redaction.query(query)
-        if (
-            len(path) > PATH_BYTES
-            or len(query) > QUERY_BYTES
-            or len(host) > _HOST_BYTES
-            or len(method) > _METHOD_BYTES
-            or len(peer) > _PEER_BYTES
-            or len(reason) > _REASON_BYTES
-            or len(note) > _REASON_BYTES
-            or not are_plain(method, host, path, query, peer, reason, note)
-        ):
-            method = quoted(method, _METHOD_BYTES)
-            host = quoted(host, _HOST_BYTES)
-            path = quoted(path, PATH_BYTES)
-            query = quoted(query, QUERY_BYTES)
-            peer = quoted(peer, _PEER_BYTES)
-            reason = quoted(reason, _REASON_BYTES)
-            note = quoted(note, _REASON_BYTES)
+        plain = (
+            len(path) <= PATH_BYTES
+            and len(query) <= QUERY_BYTES
+            and len(host) <= _HOST_BYTES
+            and len(method) <= _METHOD_BYTES
+            and len(peer) <= _PEER_BYTES
+            and len(reason) <= _REASON_BYTES
+            and len(note) <= _REASON_BYTES
+            and are_plain(method, host, path, query, peer, reason, note)
+        )
+        if not plain:
+            # What does not stand for itself is written as UTF-8, a byte for each of its characters here.
+            method = _wide(method, _METHOD_BYTES)
+            host = _wide(host, _HOST_BYTES)
+            path = _wide(path, PATH_BYTES)
+            query = _wide(query, QUERY_BYTES)
+            peer = _wide(peer, _PEER_BYTES)
+            reason = _wide(reason, _REASON_BYTES)
+            note = _wide(note, _REASON_BYTES)
+        place = self._last
+        if not place.is_of(facts):
+            place = self._place(facts)
+        more = self._more(headers) if self._headers and headers is not None else b""
+        block.put(b'{"time":"')
+        self._wall.write(block, facts.time_ns)
+        block.put(place.text)
+        block.put_latin(method)
+        block.put(b'","host":"')
+        block.put_latin(host)
+        block.put(b'","path":"')
+        block.put_latin(path)
+        # What is not there is left out, so that a record is no longer than it has to be.
+        if query:
+            block.put(b'","query":"')
+            block.put_latin(query)
+        block.put(b'","version":"')
+        block.put_latin(facts.version)
+        block.put(b'","status":')
+        block.put_number(facts.status)
+        if reason:
+            block.put(b',"reason":"')
+            block.put_latin(reason)
+            block.put(b'"')
+        block.put(b',"attempts":')
+        block.put_number(facts.attempts)
+        if facts.connect_s >= 0.0:
+            block.put(b',"connect_ms":')
+            put_millis(block, facts.connect_s)
+        if facts.first_s >= 0.0:
+            block.put(b',"first_ms":')
+            put_millis(block, facts.first_s)
+        block.put(b',"total_ms":')
+        put_millis(block, facts.total_s)
+        block.put(b',"bytes_in":')
+        block.put_number(facts.bytes_in)
+        block.put(b',"bytes_out":')
+        block.put_number(facts.bytes_out)
+        block.put(b',"peer":"')
+        block.put_latin(peer)
+        if facts.trace_id:
+            block.put(b'","trace_id":"')
+            block.put_latin(facts.trace_id)
+            block.put(b'","span_id":"')
+            block.put_latin(facts.span_id)
+        if note:
+            block.put(b'","note":"')
+            block.put_latin(note)
+        block.put(b'"')
+        block.put(more)
+        block.put(b"}\n")
+
+    def _place(self, facts: "Facts") -> "Place":
+        """Where the request came in and where it went, as it was written for the one before."""
         key = (facts.direction, facts.listener, facts.route, facts.upstream, facts.endpoint)
         place = self._places.get(key)
         if place is None:
-            place = self._place(key)
-        # What is not there is left out, so that a record is no longer than it has to be.
-        query = f',"query":"{query}"' if query else ""
-        reason = f',"reason":"{reason}"' if reason else ""
-        note = f',"note":"{note}"' if note else ""
-        trace = (
-            f',"trace_id":"{facts.trace_id}","span_id":"{facts.span_id}"' if facts.trace_id else ""
-        )
-        connect = f',"connect_ms":{millis(facts.connect_s)}' if facts.connect_s >= 0.0 else ""
-        first = f',"first_ms":{millis(facts.first_s)}' if facts.first_s >= 0.0 else ""
-        more = self._more(headers) if self._headers and headers is not None else ""
-        line = (
-            f'{{"time":"{self._wall.text(facts.time_ns)}"{place},"method":"{method}","host":"{host}"'
-            f',"path":"{path}"{query},"version":"{facts.version}","status":{facts.status}{reason}'
-            f',"attempts":{facts.attempts}{connect}{first},"total_ms":{millis(facts.total_s)}'
-            f',"bytes_in":{facts.bytes_in},"bytes_out":{facts.bytes_out},"peer":"{peer}"{trace}{note}{more}}}\n'
-        )
-        return line.encode()
-
-    def _place(self, key: tuple[str, str, str, str, str]) -> str:
-        names = ("direction", "listener", "route", "upstream", "endpoint")
-        pieces = [
-            f',"{name}":"{quoted(value, _NAME_BYTES)}"'
-            for name, value in zip(names, key, strict=True)
-            if value
-        ]
-        place = "".join(pieces)
-        if len(self._places) >= _MOST_PLACES:
-            self._places.clear()
-        self._places[key] = place
+            place = Place(key)
+            if len(self._places) >= _MOST_PLACES:
+                self._places.clear()
+            self._places[key] = place
+        self._last = place
         return place
 
-    def _more(self, headers: "Headers") -> str:
+    def _more(self, headers: "Headers") -> bytes:
         pieces: list[str] = []
         left = _HEADERS_BYTES
         for name, shown, hidden in self._headers:
@@ -188,10 +229,49 @@ class RequestLog:
             if left < 0:
                 break
             pieces.append(piece)
-        return f',"headers":{{{",".join(pieces)}}}' if pieces else ""
+        return f',"headers":{{{",".join(pieces)}}}'.encode() if pieces else b""
+
+
+class Place:
+    """What stays the same between requests: `text` is how it is written, up to the value of the method."""
+
+    __slots__ = ("_direction", "_endpoint", "_listener", "_route", "_upstream", "text")
+
+    def __init__(self, names: tuple[str, str, str, str, str]) -> None:
+        self._direction, self._listener, self._route, self._upstream, self._endpoint = names
+        pieces = [
+            f',"{name}":"{quoted(value, _NAME_BYTES)}"'
+            for name, value in zip(_PLACE, names, strict=True)
+            if value
+        ]
+        self.text = f'"{"".join(pieces)},"method":"'.encode()
+
+    def is_of(self, facts: "Facts") -> bool:
+        """Whether this is where a request was: the very same names, for equal ones there is a table."""
+        return (
+            self._endpoint is facts.endpoint
+            and self._upstream is facts.upstream
+            and self._route is facts.route
+            and self._listener is facts.listener
+            and self._direction is facts.direction
+        )
+
+
+def put_millis(block: Block, seconds: float) -> None:
+    """Write seconds as milliseconds with three decimals; what is below zero is zero."""
+    micros = octets.whole(seconds * 1e6 + 0.5) if seconds > 0.0 else 0
+    block.put_number(micros // 1000)
+    block.put(b".")
+    block.put_digits(micros % 1000, 3)
 
 
 def millis(seconds: float) -> str:
-    """Return seconds as milliseconds with three decimals; what is below zero is zero."""
-    micros = int(seconds * 1e6 + 0.5) if seconds > 0.0 else 0
-    return f"{micros // 1000}.{_THREE[micros % 1000]}"
+    """Return what `put_millis` writes."""
+    block = Block()
+    put_millis(block, seconds)
+    return block.take().decode("ascii")
+
+
+def _wide(text: str, most_bytes: int) -> str:
+    """Return a quoted text with a character for each of its bytes."""
+    return quoted(text, most_bytes).encode().decode("latin-1")

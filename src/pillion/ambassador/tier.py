@@ -182,9 +182,11 @@ class Tier:
             return self._next(tried, now)
         if tried or not self._even or now < self._warm_s:
             return self._choose(tried, now)
+        if count == 1:
+            return ready[0]
         index = int(self._random() * count)
         first = ready[index]
-        if count == 1 or self._mode == _RANDOM:
+        if self._mode == _RANDOM:
             return first
         other = int(self._random() * (count - 1))
         if other >= index:

@@ -2,6 +2,7 @@
 
 cimport cython
 
+from pillion.http.codec.block cimport Block
 from pillion.http.codec.events cimport Headers
 
 ctypedef const unsigned char* octet_p
@@ -12,10 +13,12 @@ cdef int _FILLS_PER_SEED, _FILL_BYTES, _STATE_MEMBERS
 
 cdef class Trace:
     cdef readonly str trace_id
-    cdef readonly str parent_id
     cdef readonly str span_id
     cdef readonly bint sampled
-    cdef readonly bytes lines
+    cdef bytes _parent
+    cdef bytes _state
+
+    cpdef object write(self, Block block)
 
 cdef class Ids:
     cdef object _entropy
@@ -24,14 +27,17 @@ cdef class Ids:
     cdef str _digits
     cdef Py_ssize_t _at
 
-    @cython.locals(at=Py_ssize_t, found=str)
+    @cython.locals(at=Py_ssize_t, found=str, first=cython.Py_UCS4)
     cpdef str digits(self, int count)
     cpdef double share(self) except? -1.0
 
 cdef Ids _ids
 
-@cython.locals(parent=bytes, known=bint, span_id=str, trace_id=str, parent_id=str, text=str, flags=str, sampled=bint, lines=bytes, state=bytes, share=cython.double)
 cpdef Trace begin(Headers headers, object settings, Ids ids=*)
+@cython.locals(octets=octet_p, parent=bytes, span_id=str, trace_id=str, flags=int, sampled=bint, state=bytes)
+cpdef Trace begin_as(Headers headers, bint enabled, double share, Ids ids)
+@cython.locals(trace=Trace)
+cdef Trace _trace(str trace_id, str span_id, bint sampled, bytes parent, bytes state)
 @cython.locals(table=octet_p)
 cdef bint _is_hex(octet_p octets, Py_ssize_t first, Py_ssize_t last) noexcept
 cdef bint _is_id(octet_p octets, Py_ssize_t first, Py_ssize_t last) noexcept

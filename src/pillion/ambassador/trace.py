@@ -9,6 +9,7 @@ import random
 from types import FunctionType
 from typing import TYPE_CHECKING
 
+from pillion.http.codec.block import Block
 from pillion.http.codec.names import TRACEPARENT, TRACESTATE
 
 if TYPE_CHECKING:
@@ -33,20 +34,46 @@ _NO_SPAN = b"0" * 16
 class Trace:
     """The trace context of one request.
 
-    `trace_id` has 32 and `span_id` 16 hexadecimal digits; `parent_id` is the caller's span, or empty. `lines` are
-    the encoded header lines for the upstream; the request's own traceparent and tracestate are not to be sent beside.
+    `trace_id` has 32 and `span_id` 16 hexadecimal digits; without a span id nothing is written. What is written are the header
+    lines for the upstream; the request's own traceparent and tracestate are not to be sent beside.
     """
 
-    __slots__ = ("lines", "parent_id", "sampled", "span_id", "trace_id")
+    __slots__ = ("_parent", "_state", "sampled", "span_id", "trace_id")
 
     def __init__(
-        self, trace_id: str, parent_id: str, span_id: str, sampled: bool, lines: bytes
+        self, trace_id: str, span_id: str, sampled: bool, parent: "bytes | None", state: bytes
     ) -> None:
         self.trace_id = trace_id
-        self.parent_id = parent_id
         self.span_id = span_id
         self.sampled = sampled
-        self.lines = lines
+        self._parent = parent
+        self._state = state
+
+    @property
+    def parent_id(self) -> str:
+        """The caller's span, or empty."""
+        return "" if self._parent is None else self._parent[36:52].decode("ascii")
+
+    @property
+    def lines(self) -> bytes:
+        """What `write` writes."""
+        block = Block()
+        self.write(block)
+        return block.take()
+
+    def write(self, block: Block) -> None:
+        """Write traceparent and tracestate, each with its end of line."""
+        if not self.span_id:
+            return
+        block.put(b"traceparent: 00-")
+        block.put_ascii(self.trace_id)
+        block.put(b"-")
+        block.put_ascii(self.span_id)
+        block.put(b"-01\r\n" if self.sampled else b"-00\r\n")
+        if self._state:
+            block.put(b"tracestate: ")
+            block.put(self._state)
+            block.put(b"\r\n")
 
 
 class Ids:
@@ -74,7 +101,8 @@ class Ids:
             at = 0
         self._at = at + count
         found = self._digits[at : at + count]
-        if found[0] != "0" or found.strip("0"):
+        first = found[0]
+        if first != "0" or found.strip("0"):
             return found
         return self.digits(count)
 
@@ -92,34 +120,48 @@ def begin(headers: "Headers", settings: "TraceSettings", ids: "Ids | None" = Non
     Switched off, a trace that the caller has begun is told to the log, and nothing is written: its header fields pass
     as they came.
     """
-    if ids is None:
-        ids = _ids
+    return begin_as(
+        headers, settings.enabled, settings.sample if settings.enabled else 0.0, ids or _ids
+    )
+
+
+def begin_as(headers: "Headers", enabled: bool, share: float, ids: "Ids") -> Trace:
+    """Do what `begin` does, with the settings' words told one by one."""
     parent = headers.known(TRACEPARENT)
-    trace_id = parent_id = span_id = ""
+    trace_id = ""
     sampled = False
-    known = parent is not None and is_traceparent(parent)
-    if known:
-        assert parent is not None
-        text = parent.decode("ascii")
-        trace_id = text[3:35]
-        parent_id = text[36:52]
-        # Other flags than this one are not known to version 00, and are sent as 0 (section 3.2.2.5.2).
-        sampled = text[54] in "13579bdf"
-    if not settings.enabled:
-        return Trace(trace_id, parent_id, "", sampled, b"")
+    if parent is not None and not is_traceparent(parent):
+        parent = None
+    if parent is not None:
+        octets = parent
+        trace_id = octets[3:35].decode("ascii")
+        # Other flags than this one are not known to version 00, and are sent as 0 (section 3.2.2.5.2): an odd digit.
+        flags = octets[54]
+        sampled = (flags if flags < 58 else flags - 87) % 2 == 1
+    if not enabled:
+        return _trace(trace_id, "", sampled, parent, b"")
     span_id = ids.digits(16)
-    if not known:
+    if parent is None:
         trace_id = ids.digits(32)
-        share = settings.sample
         sampled = share > 0.0 and ids.share() < share
-    flags = "-01\r\n" if sampled else "-00\r\n"
-    text = f"traceparent: 00-{trace_id}-{span_id}{flags}"
-    lines = text.encode("ascii")
-    if known:
-        state = headers.known(TRACESTATE)
-        if state is not None and is_tracestate(state):
-            lines += b"tracestate: " + state + b"\r\n"
-    return Trace(trace_id, parent_id, span_id, sampled, lines)
+        return _trace(trace_id, span_id, sampled, None, b"")
+    state = headers.known(TRACESTATE)
+    if state is None or not is_tracestate(state):
+        state = b""
+    return _trace(trace_id, span_id, sampled, parent, state)
+
+
+def _trace(
+    trace_id: str, span_id: str, sampled: bool, parent: "bytes | None", state: bytes
+) -> Trace:
+    """Return what `Trace` returns; compiled a call of C."""
+    trace = Trace.__new__(Trace)
+    trace.trace_id = trace_id
+    trace.span_id = span_id
+    trace.sampled = sampled
+    trace._parent = parent
+    trace._state = state
+    return trace
 
 
 def is_traceparent(value: bytes) -> bool:

@@ -2,17 +2,20 @@
 
 cimport cython
 
+from pillion.http.codec.block cimport Block
 from pillion.http.codec.events cimport RequestHead, ResponseHead
 from pillion.http.paths cimport normalise, split_target
 
 from .exchange cimport Exchange
 from .fields cimport max_forwards, write_answer, write_request
+from .inward cimport Inward
 from .live cimport Followed, LimitState, LiveRoute, LiveUpstream
 from .outward cimport Outward
 from .router cimport CompiledRoute, RouteMatch, Router
 from .trace cimport Trace
 
 cdef dict _METHOD_BYTES
+cdef frozenset _SPECIAL
 cdef int PILLION_VIA
 
 cdef class Way:
@@ -34,10 +37,10 @@ cdef class Way:
     cdef public object tunneller
     cdef public int underscores
 
-    @cython.locals(head=RequestHead, authority=str, path=str, query=str, upstream=LiveUpstream, followed=Followed, route=LiveRoute, match=RouteMatch, compiled=CompiledRoute, via=bytes)
+    @cython.locals(head=RequestHead, client=Inward, special=bint, authority=str, path=str, query=str, upstream=LiveUpstream, followed=Followed, route=LiveRoute, match=RouteMatch, compiled=CompiledRoute, via=bytes)
     cpdef object resolve(self, Exchange exchange, double now)
     cdef object _limited(self, LimitState limit, Exchange exchange, double now, str what)
-    @cython.locals(head=RequestHead, upstream=LiveUpstream, trace=Trace, route=LiveRoute, compiled=CompiledRoute, host=bytes, parts=list, method=bytes, target=bytes, via=bytes)
-    cpdef list request_head(self, Exchange exchange, Outward conn)
-    @cython.locals(route=LiveRoute, compiled=CompiledRoute, parts=list)
-    cpdef list answer_head(self, Exchange exchange, ResponseHead head, bytes line)
+    @cython.locals(head=RequestHead, upstream=LiveUpstream, trace=Trace, route=LiveRoute, compiled=CompiledRoute, host=bytes, method=bytes, via=bytes)
+    cpdef object write_request_head(self, Block block, Exchange exchange, Outward conn)
+    @cython.locals(route=LiveRoute, compiled=CompiledRoute)
+    cpdef object write_answer_head(self, Block block, Exchange exchange, ResponseHead head)

@@ -26,6 +26,7 @@ from .hops import refusal as looped
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from pillion.http.codec.block import Block
     from pillion.http.codec.events import ResponseHead
     from pillion.settings.edges import HttpLimits
 
@@ -42,6 +43,8 @@ UPSTREAM, PROXY, FRONT = range(3)
 
 _DIRECTION = {UPSTREAM: OUTBOUND, PROXY: OUTBOUND, FRONT: INBOUND}
 _EXPECT_LINE = b"expect: 100-continue\r\n"
+# Of these not everything is as with others; CONNECT goes another way from the beginning.
+_SPECIAL = frozenset(("CONNECT", "OPTIONS", "TRACE"))
 _METHOD_BYTES = {name: spelled for spelled, name in METHODS.items()}
 
 
@@ -111,7 +114,11 @@ class Way:
     def resolve(self, exchange: "Exchange", now: float) -> OwnAnswer | None:
         """Set upstream, route, target and times of a request, or return what it is answered."""
         head = exchange.head
-        authority = head.authority.decode("latin-1")
+        client = exchange.client
+        if client.asked is not head.authority:
+            client.asked = head.authority
+            client.asked_text = head.authority.decode("latin-1")
+        authority = client.asked_text
         exchange.host = authority
         if head.expect is not None and head.expect.lower() != b"100-continue":
             return OwnAnswer("bad-request", "cannot meet this expectation, only 100-continue", 417)
@@ -128,7 +135,8 @@ class Way:
             refusal = looped(via, self.hop)
             if refusal is not None:
                 return refusal
-        if head.method == "CONNECT":
+        special = head.method in _SPECIAL
+        if special and head.method == "CONNECT":
             return self._connect(exchange, authority)
         try:
             path, query = split_target(head.target)
@@ -137,7 +145,7 @@ class Way:
         except BadPathError as error:
             return OwnAnswer("bad-request", str(error), 400)
         exchange.path, exchange.query = path, query
-        if head.method in ("OPTIONS", "TRACE") and max_forwards_over(exchange):
+        if special and max_forwards_over(exchange):
             return OwnAnswer("direct-answer", "Max-Forwards ends here", 200, body=b"")
         match = None
         if self.router is not None:
@@ -152,12 +160,12 @@ class Way:
             exchange.timeouts = upstream.timeouts
             exchange.retry = upstream.retry
             exchange.target = f"{path}?{query}" if query else path
-            if head.method == "OPTIONS" and path == "/" and _names_all(head.target):
+            if special and head.method == "OPTIONS" and path == "/" and _names_all(head.target):
                 exchange.target = "*"
         else:
             compiled = match.route
             route = self.live_routes[compiled.name]
-            exchange.route = route
+            exchange.live_route = route
             refusal = self._limited(route.limit, exchange, now, f"the route {route.name}")
             if refusal is not None:
                 return refusal
@@ -172,7 +180,7 @@ class Way:
             return OwnAnswer(
                 "no-route", f"cannot send HTTP to {upstream.name}: its protocol is tcp", 502
             )
-        exchange.upstream = upstream
+        exchange.live_upstream = upstream
         return self._limited(upstream.limit, exchange, now, upstream.name)
 
     def _limited(
@@ -245,7 +253,7 @@ class Way:
                     f"cannot go to {host}:{port}: ambassador.proxy does not allow it, and no service has this name",
                 )
             upstream = self.tunneller.outside(host, port, secure=False)
-        exchange.upstream = upstream
+        exchange.live_upstream = upstream
         exchange.timeouts = upstream.timeouts
         exchange.retry = upstream.retry
         refusal = self._limited(upstream.limit, exchange, exchange.began_s, upstream.name)
@@ -255,14 +263,14 @@ class Way:
 
     # What is sent.
 
-    def request_head(self, exchange: "Exchange", conn: "Outward") -> list[bytes]:
-        """Request line and header lines, in pieces, without framing and the empty line."""
+    def write_request_head(self, block: "Block", exchange: "Exchange", conn: "Outward") -> None:
+        """Write request line and header lines, without framing and the empty line. Raise CodecError as `write_request` does."""
         head = exchange.head
-        upstream = exchange.upstream
+        upstream = exchange.live_upstream
         trace = exchange.trace
         assert upstream is not None
         assert trace is not None
-        route = exchange.route
+        route = exchange.live_route
         compiled = None if route is None else route.compiled
         if compiled is not None and compiled.host is not None:
             host = compiled.host
@@ -273,37 +281,37 @@ class Way:
         method = _METHOD_BYTES.get(head.method)
         if method is None:
             method = head.method.encode("ascii")
-        target = exchange.target.encode("ascii")
-        parts = [method, b" ", target, b" HTTP/1.1"]
+        block.put(method)
+        block.put(b" ")
+        block.put_ascii(exchange.target)
+        block.put(b" HTTP/1.1")
         write_request(
-            parts,
+            block,
             head,
             host,
             exchange.client.peer_bytes,
-            exchange.client.peer.scheme,
+            exchange.client.scheme,
             self.hops,
             self.forwarded,
             self.underscores,
-            trace.lines,
+            trace.span_id != "",
             None if compiled is None else compiled.request_rules,
         )
+        trace.write(block)
         if upstream.tells_hops and (
             compiled is None
             or compiled.request_rules is None
             or HOPS not in compiled.request_rules.removed
         ):
             via = head.headers.known(PILLION_VIA)
-            parts.append(self.hop_line if via is None else continued(via, self.hop))
+            block.put(self.hop_line if via is None else continued(via, self.hop))
         if head.expect is not None and exchange.attempts == 1:
-            parts.append(_EXPECT_LINE)
-        return parts
+            block.put(_EXPECT_LINE)
 
-    def answer_head(self, exchange: "Exchange", head: "ResponseHead", line: bytes) -> list[bytes]:
-        """The status line `line` and the header lines of an answer on its way back, in pieces, without framing."""
-        route = exchange.route
-        parts = [line]
-        write_answer(parts, head, None if route is None else route.compiled.response_rules)
-        return parts
+    def write_answer_head(self, block: "Block", exchange: "Exchange", head: "ResponseHead") -> None:
+        """Write the header lines of an answer on its way back behind a status line without its end; without framing."""
+        route = exchange.live_route
+        write_answer(block, head, None if route is None else route.compiled.response_rules)
 
     def refused_facts(self, client: "Inward", status: int, why: str) -> Facts:  # noqa: ARG002 - told to the client
         """What is known of a message that was refused before it became a request."""

@@ -2,12 +2,14 @@
 
 cimport cython
 
+from pillion.http.codec cimport octets
+
 cdef int _BUCKETS
 
 cdef class Window:
     cdef double _width
-    cdef list _firsts
-    cdef list _seconds
+    cdef long long[10] _firsts
+    cdef long long[10] _seconds
     cdef long long _at
     cdef readonly long long first
     cdef readonly long long second

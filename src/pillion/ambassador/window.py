@@ -7,6 +7,8 @@ the span and all of it. A clock that jumps ahead empties them all; one that stan
 
 from typing import Final
 
+from pillion.http.codec import octets
+
 _BUCKETS: Final = 10
 
 
@@ -17,8 +19,8 @@ class Window:
 
     def __init__(self, span_s: float) -> None:
         self._width = span_s / _BUCKETS
-        self._firsts = [0] * _BUCKETS
-        self._seconds = [0] * _BUCKETS
+        self._firsts = _nothing()
+        self._seconds = _nothing()
         self._at = 0  # the newest bucket's number since the clock's zero
         self.first = 0
         self.second = 0
@@ -34,7 +36,7 @@ class Window:
 
     def slide(self, now: float) -> None:
         """Forget what is too old at `now`."""
-        newest = int(now / self._width)
+        newest = octets.whole(now / self._width)
         if newest <= self._at:
             return
         if newest - self._at >= _BUCKETS:
@@ -55,3 +57,7 @@ class Window:
         for index in range(_BUCKETS):
             self._firsts[index] = 0
             self._seconds[index] = 0
+
+
+def _nothing() -> list[int]:
+    return [0] * _BUCKETS

@@ -7,7 +7,17 @@ from types import ModuleType
 import pytest
 from two_codecs import BOTH, compiled, source
 
-COMPILED = ["encode", "events", "framing", "head", "names", "reader", "requests", "responses"]
+COMPILED = [
+    "block",
+    "encode",
+    "events",
+    "framing",
+    "head",
+    "names",
+    "reader",
+    "requests",
+    "responses",
+]
 
 
 def module(codec: ModuleType, name: str) -> ModuleType:
@@ -77,7 +87,7 @@ def by_byte(codec: ModuleType, block: bytes, shape: object) -> str | None:
     # In C there is a zero behind all bytes; interpreted it must be said.
     data = b"X" + block + b"\r\n\0"
     found = module(codec, "head").fields_by_byte(data, 1, 3, shape)
-    return None if found is None or found[1] != 1 + len(block) else str(found[0].items)
+    return None if found is None or found.end != 1 + len(block) else str(found.items)
 
 
 @pytest.mark.parametrize("block", BLOCKS)
@@ -102,7 +112,7 @@ def test_a_name_is_the_same_field_however_it_is_spelled() -> None:
             headers = module(codec, "head").read_by_line(b"%b: x\r\n" % spelled, 0, 9, 3)
             assert headers.known(names.HOST) == b"x"
             found = module(codec, "head").fields_by_byte(b"%b: x\r\n\r\n" % spelled, 0, 3, None)
-            assert found[0].known(names.HOST) == b"x"
+            assert found.known(names.HOST) == b"x"
 
 
 def test_what_frames_a_message_and_stands_there_twice_is_noticed_however_it_is_spelled() -> None:
@@ -111,7 +121,7 @@ def test_what_frames_a_message_and_stands_there_twice_is_noticed_however_it_is_s
         head, framing = module(codec, "head"), module(codec, "framing")
         for headers in (
             head.read_by_line(block, 0, len(block), 3),
-            head.fields_by_byte(block + b"\r\n", 0, 3, None)[0],
+            head.fields_by_byte(block + b"\r\n", 0, 3, None),
             codec.Headers([(b"content-length", b"1"), (b"content-length", b"2")]),
         ):
             with pytest.raises(codec.CodecError, match="content-length occurs twice"):

@@ -5,8 +5,10 @@ Body data is no class of its own: a parser returns it as plain `bytes`, so that 
 allocates nothing beside the slice.
 """
 
+from types import FunctionType
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from .block import Block
 from .names import Field, field_of
 
 if TYPE_CHECKING:
@@ -14,6 +16,11 @@ if TYPE_CHECKING:
 
 MASKED: Final = 63
 """Fields with a number below are noted in a mask when they are read."""
+
+SPANS: Final = 32
+"""Of so many fields at most it is kept where their values are; of more the values are made."""
+SPANNED_BYTES: Final = 32768
+"""And only of data up to this size, because it is kept as long as the fields are."""
 
 # `length` of a body that is not a number of bytes.
 CHUNKED: Final = -1
@@ -58,16 +65,21 @@ class Headers:
     """Header fields in their order, names lower-cased once, when they were read.
 
     Names and values are bytes; a value has no white space around it (RFC 9110 section 5.5). `fields` and `values`
-    are lists of one length, to be read only.
+    are lists of one length, to be read only: the same names may be those of other messages, too. `end` is where reading ended.
+
+    Those of a message that was read keep its bytes, and where in them the values are: most are written on and never asked for.
     """
 
-    __slots__ = ("_index", "fields", "seen", "twice", "values")
+    __slots__ = ("_data", "_index", "_spans", "_values", "end", "fields", "seen", "twice")
 
     def __init__(self, items: list[tuple[bytes, bytes]]) -> None:
         """`items` are names in lower case with their values."""
         self._index: dict[bytes, bytes] | None = None
+        self._data = b""
+        self._spans = _no_spans()
+        self._values: list[bytes] | None = [value for _, value in items]
+        self.end = 0
         self.fields = [field_of(name) for name, _ in items]
-        self.values = [value for _, value in items]
         seen = twice = 0
         for field in self.fields:
             if 0 < field.number < MASKED:
@@ -76,6 +88,32 @@ class Headers:
                 seen |= bit
         self.seen = seen
         self.twice = twice
+
+    @property
+    def values(self) -> list[bytes]:
+        """The values in their order."""
+        values = self._values
+        if values is None:
+            values = self._values = [self.value(at) for at in range(len(self.fields))]
+        return values
+
+    def value(self, at: int) -> bytes:
+        """Return the value of the field with this index."""
+        if self._values is not None:
+            return self._values[at]
+        spans = self._spans
+        octets = self._data
+        return octets[spans[2 * at] : spans[2 * at + 1]]
+
+    def write(self, block: Block, at: int) -> None:
+        """Write the field with this index behind another one, without an end of line."""
+        field = self.fields[at]
+        block.put(field.line)
+        if self._values is not None:
+            block.put(self._values[at])
+        else:
+            spans = self._spans
+            block.put_part(self._data, spans[2 * at], spans[2 * at + 1])
 
     @property
     def items(self) -> list[tuple[bytes, bytes]]:
@@ -90,7 +128,7 @@ class Headers:
         for at in range(len(fields)):
             field = fields[at]
             if field.number == number:
-                return self.get(field.name) if self.twice >> number & 1 else self.values[at]
+                return self.get(field.name) if self.twice >> number & 1 else self.value(at)
         return None
 
     def get(self, name: bytes) -> bytes | None:
@@ -105,13 +143,13 @@ class Headers:
         return index.get(name)
 
     def _make_index(self) -> dict[bytes, bytes]:
-        fields, values = self.fields, self.values
+        fields = self.fields
         index: dict[bytes, bytes] = {}
         for at in range(len(fields)):
-            name = fields[at].name
-            value = values[at]
-            before = index.get(name)
-            index[name] = value if before is None else before + b", " + value
+            field = fields[at]
+            value = self.value(at)
+            before = index.get(field.name)
+            index[field.name] = value if before is None else before + b", " + value
         self._index = index
         return index
 
@@ -145,14 +183,31 @@ class Headers:
         return f"Headers({self.items!r})"
 
 
+def _no_spans() -> list[int]:
+    return [0] * (2 * SPANS)
+
+
 def headers_of(fields: "list[Field]", values: list[bytes], seen: int, twice: int) -> Headers:
     """Return headers of what a reader has found; the bits of `seen` and `twice` are those of numbers below MASKED."""
     headers = Headers.__new__(Headers)
     headers._index = None
+    headers._data = b""
+    headers._values = values
+    headers.end = 0
     headers.fields = fields
-    headers.values = values
     headers.seen = seen
     headers.twice = twice
+    return headers
+
+
+def headers_within(data: bytes) -> Headers:
+    """Return headers whose values a reader is about to find in `data`, and to say where: `_spans`, two numbers for each."""
+    headers = Headers.__new__(Headers)
+    headers._index = None
+    headers._data = data
+    headers._values = None
+    if not COMPILED:
+        headers._spans = _no_spans()
     return headers
 
 
@@ -203,6 +258,31 @@ class RequestHead:
         return f"RequestHead({self.method} {self.target} HTTP/1.{self.minor}, {self.headers!r})"
 
 
+def request_head(
+    method: str,
+    target: str,
+    minor: int,
+    headers: Headers,
+    length: int,
+    keep_alive: bool,
+    authority: bytes,
+    upgrade: bytes | None,
+    expect: bytes | None,
+) -> RequestHead:
+    """Return what `RequestHead` returns; compiled a call of C."""
+    head = RequestHead.__new__(RequestHead)
+    head.method = method
+    head.target = target
+    head.minor = minor
+    head.headers = headers
+    head.length = length
+    head.keep_alive = keep_alive
+    head.authority = authority
+    head.upgrade = upgrade
+    head.expect = expect
+    return head
+
+
 class ResponseHead:
     """The head of a response.
 
@@ -246,6 +326,29 @@ class ResponseHead:
         return f"ResponseHead({self.status}, HTTP/1.{self.minor}, {self.headers!r})"
 
 
+def response_head(
+    status: int,
+    reason: bytes,
+    minor: int,
+    headers: Headers,
+    length: int,
+    keep_alive: bool,
+    informational: bool,
+    tunnel: bool,
+) -> ResponseHead:
+    """Return what `ResponseHead` returns; compiled a call of C."""
+    head = ResponseHead.__new__(ResponseHead)
+    head.status = status
+    head.reason = reason
+    head.minor = minor
+    head.headers = headers
+    head.length = length
+    head.keep_alive = keep_alive
+    head.informational = informational
+    head.tunnel = tunnel
+    return head
+
+
 class End:
     """A message is complete. `trailers` are those of a chunked body."""
 
@@ -275,3 +378,6 @@ NEED_DATA: Final = Signal("NEED_DATA")
 """Nothing more can be said before more bytes are received."""
 PAUSED: Final = Signal("PAUSED")
 """A message is complete; nothing further is read before `next_message()`, or after a tunnel."""
+
+
+COMPILED = not isinstance(headers_of, FunctionType)

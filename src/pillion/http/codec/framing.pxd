@@ -11,6 +11,7 @@ cdef unsigned long long FRAMING
 cdef bytes _path_table, _query_table
 
 cpdef object refuse_repeats(Headers headers)
+@cython.locals(octets=octet_p, size=Py_ssize_t, at=Py_ssize_t, digit=int, number=cython.longlong)
 cpdef long long content_length(bytes value) except? -99
 @cython.locals(length=bytes, coding=bytes)
 cpdef long long body_length(Headers headers, int minor, long long absent) except? -99

@@ -33,9 +33,17 @@ def content_length(value: bytes) -> int:
 
     Digits only, no list, no sign, no leading zero (someone reads it as octal), below 10**18.
     """
-    if not value.isdigit() or len(value) > 18 or (value[0] == 48 and len(value) > 1):
+    size = len(value)
+    if not 0 < size <= 18 or (value[0] == 48 and size > 1):
         raise CodecError(400, "cannot read the message: invalid content-length")
-    return int(value)
+    octets = value
+    number = 0
+    for at in range(size):
+        digit = octets[at] - 48
+        if not 0 <= digit <= 9:
+            raise CodecError(400, "cannot read the message: invalid content-length")
+        number = number * 10 + digit
+    return number
 
 
 def body_length(headers: Headers, minor: int, absent: int) -> int:

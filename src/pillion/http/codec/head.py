@@ -9,8 +9,9 @@ line at a time. Which one runs is decided at import; tests hold both to the same
 from types import FunctionType
 from typing import TYPE_CHECKING
 
-from .events import MASKED, CodecError, Headers, headers_of
-from .grammar import METHOD_BYTES, METHODS, STATUS_LINE, TEXT, TOKEN
+from . import octets
+from .events import MASKED, SPANNED_BYTES, SPANS, CodecError, Headers, headers_of, headers_within
+from .grammar import METHOD_BYTES, METHODS, PATH_BYTES, QUERY_BYTES, STATUS_LINE, TEXT, TOKEN
 from .names import FIELDS, Field, field_of
 
 if TYPE_CHECKING:
@@ -25,16 +26,40 @@ _methods = METHODS
 _token_table = bytes(byte in TOKEN for byte in range(256))
 _text_table = bytes(byte in TEXT for byte in range(256))
 _visible_table = bytes(32 < byte < 127 for byte in range(256))
+_path_table = bytes(byte in PATH_BYTES for byte in range(256))
+_query_table = bytes(byte in QUERY_BYTES for byte in range(256))
 
 
 class Shape:
-    """How the header was that was read last: for each place the name that stood there, with its colon, and its field."""
+    """How the message was that was read last: for each place of its header the name that stood there, with its colon, and its field.
 
-    __slots__ = ("fields", "names")
+    Beside it what its start line said. Lists in it are never changed, since headers have them too.
+    """
+
+    __slots__ = (
+        "fields",
+        "method",
+        "minor",
+        "names",
+        "origin",
+        "reason",
+        "spelled",
+        "status",
+        "target",
+    )
 
     def __init__(self) -> None:
         self.names: list[bytes] = []
         self.fields: list[Field] = []
+        self.method = ""
+        self.spelled = b" "
+        """The method as it stands on the wire, and a space."""
+        self.target = b""
+        self.origin = False
+        """Whether the target has been seen to be in origin form, without percent escapes in its path."""
+        self.minor = 0
+        self.status = 0
+        self.reason = b""
 
 
 def read_fields(data: bytes, start: int, end: int, max_count: int) -> Headers:
@@ -44,87 +69,119 @@ def read_fields(data: bytes, start: int, end: int, max_count: int) -> Headers:
     """
     if COMPILED:
         found = fields_by_byte(data, start, max_count, None)
-        if found is not None and found[1] == end:
-            return found[0]
+        if found is not None and found.end == end:
+            return found
     return read_by_line(data, start, end, max_count)
 
 
-def fields_by_byte(
-    data: bytes, start: int, max_count: int, shape: Shape | None
-) -> tuple[Headers, int] | None:
-    """Read the header lines from `start` on, in one pass over the bytes, to the first that is no such line.
+def fields_by_byte(data: bytes, start: int, max_count: int, shape: Shape | None) -> Headers | None:
+    """Read the header lines from `start` on, in one pass over the bytes, to the first that is no such line: there is their `end`.
 
-    Return them, and where that one begins; None where a line is not right or not whole: others say why.
+    Return None where a line is not right or not whole: others say why.
 
-    What `shape` has kept of the message before is compared and not looked up.
+    What `shape` has kept of the message before is compared and not looked up; with the same names it is the same list of fields.
     """
-    octets = data  # compiled a pointer, and each slice of it one copy
+    octs = data  # compiled a pointer, and each slice of it one copy
+    end = len(data)
     token = _token_table
     text = _text_table
     names: list[bytes] = []
     usuals: list[Field] = []
     if shape is not None:
         names, usuals = shape.names, shape.fields
-    fields: list[Field] = []
-    values: list[bytes] = []
+    headers = headers_within(data)
+    spans = headers._spans
+    known = len(names)
+    fields: list[Field] | None = None  # of their own, once they are not those of the message before
+    spelled: list[bytes] = []
+    values: list[bytes] | None = None
     count = seen = twice = 0
     at = start
     # The byte behind the last one is zero, which is neither token nor text.
-    while octets[at] != 13:
+    while octs[at] != 13:
+        if count == max_count:
+            return None
         first = at
         field = None
-        if count < len(names):
+        if count < known:
             name = names[count]
-            usual = name
             size = len(name)
-            along = 0
-            while along < size and octets[at] == usual[along]:
-                at += 1
-                along += 1
-            if along == size:
+            if at + size <= end and octets.same(octs, at, name, size):
                 field = usuals[count]
-            else:
-                at = first
+                at += size
         if field is None:
-            while token[octets[at]]:
+            while token[octs[at]]:
                 at += 1
-            if octets[at] != 58 or at == first or count == max_count:
+            if octs[at] != 58 or at == first:
                 return None
-            name = octets[first:at]
+            name = octs[first:at]
             field = _fields.get(name)
             at += 1
             if field is None:
                 field = field_of(name.lower())
-            if shape is not None and count < _SHAPE_FIELDS and at - first <= _SHAPE_BYTES:
-                name = octets[first:at]
-                if count < len(names):
-                    names[count] = name
-                    usuals[count] = field
-                elif count == len(names):
-                    names.append(name)
-                    usuals.append(field)
-        elif count == max_count:
-            return None
-        while octets[at] == 32 or octets[at] == 9:
+            if fields is None:
+                fields = usuals[:count]
+                spelled = names[:count]
+            name = octs[first:at]
+        if fields is not None:
+            fields.append(field)
+            spelled.append(name)
+        while octs[at] == 32 or octs[at] == 9:
             at += 1
         first = at
-        while text[octets[at]]:
+        at = octets.text_end(octs, at, end)
+        while text[octs[at]]:
             at += 1
-        if octets[at] != 13 or octets[at + 1] != 10:
+        if octs[at] != 13 or octs[at + 1] != 10:
             return None
         last = at
-        while last > first and (octets[last - 1] == 32 or octets[last - 1] == 9):
+        while last > first and (octs[last - 1] == 32 or octs[last - 1] == 9):
             last -= 1
         number = field.number
         if 0 < number < MASKED:
             if seen >> number & 1:
                 twice |= _one << number
             seen |= _one << number
-        fields.append(field)
-        values.append(octets[first:last])
+        if count < SPANS:
+            spans[2 * count] = first
+            spans[2 * count + 1] = last
+        else:
+            if values is None:
+                values = _so_far(headers, count)
+            values.append(octs[first:last])
         count += 1
         at += 2
-    return headers_of(fields, values, seen, twice), at
+    if fields is None:
+        fields = usuals if count == known else usuals[:count]
+    elif shape is not None:
+        _keep(shape, spelled, fields)
+    headers.fields = fields
+    if values is None and end > SPANNED_BYTES:
+        values = _so_far(headers, count)
+    if values is not None:
+        headers._values = values
+        headers._data = b""
+    headers.seen = seen
+    headers.twice = twice
+    headers.end = at
+    return headers
+
+
+def _so_far(headers: Headers, count: int) -> list[bytes]:
+    return [headers.value(at) for at in range(count)]
+
+
+def _keep(shape: Shape, spelled: list[bytes], fields: list[Field]) -> None:
+    """Compare the next message with this one, as far as its names are of a usual size and number."""
+    fit = 0
+    while fit < len(spelled) and fit < _SHAPE_FIELDS and len(spelled[fit]) <= _SHAPE_BYTES:
+        fit += 1
+    if fit == len(spelled):
+        shape.names = spelled
+        shape.fields = fields
+    else:
+        shape.names = spelled[:fit]
+        shape.fields = fields[:fit]
 
 
 def read_by_line(data: bytes, start: int, end: int, max_count: int) -> Headers:
@@ -170,86 +227,93 @@ def read_request_line(data: bytes, start: int, limits: "Limits") -> tuple[str, s
     return name, target, minor, end + 2
 
 
-def request_line_by_byte(
-    data: bytes, start: int, target_bytes: int
-) -> tuple[str, str, int, int] | None:
-    """Read a usual request line in one pass; None for any other, right or wrong."""
-    octets = data
+def request_line_by_byte(data: bytes, start: int, target_bytes: int, shape: Shape) -> int:
+    """Read a usual request line in one pass into `shape`, and return where the header begins; -1 for any other, right or wrong."""
+    octs = data
     token = _token_table
     visible = _visible_table
+    path = _path_table
+    query = _query_table
     at = start
-    while token[octets[at]]:
+    spelled = shape.spelled
+    size = len(spelled)
+    if start + size <= len(data) and octets.same(octs, start, spelled, size) and size > 1:
+        at = start + size
+    else:
+        while token[octs[at]]:
+            at += 1
+        method = octs[start:at]
+        name = _methods.get(method)
+        if name is None or octs[at] != 32:
+            return -1
         at += 1
-    method = octets[start:at]
-    name = _methods.get(method)
-    if name is None or octets[at] != 32:
-        return None
-    at += 1
+        shape.method = name
+        shape.spelled = octs[start:at]
     first = at
-    while visible[octets[at]]:
+    shape.origin = False
+    if octs[at] == 47:
+        while path[octs[at]]:
+            at += 1
+        if octs[at] == 63:
+            at += 1
+            while query[octs[at]]:
+                at += 1
+        shape.origin = octs[at] == 32
+    while visible[octs[at]]:
         at += 1
-    if at - first > target_bytes or not _ends_in_version(octets, at):
-        return None
-    target = octets[first:at]
-    return name, target.decode("ascii"), octets[at + 8] - 48, at + 11
+    if at - first > target_bytes or not _ends_in_version(octs, at):
+        return -1
+    shape.target = octs[first:at]
+    shape.minor = octs[at + 8] - 48
+    return at + 11
 
 
 def request_head_by_byte(
-    data: bytes, start: int, limits: "Limits", shape: Shape | None
-) -> tuple[str, str, int, Headers, int] | None:
-    """Read a usual request's head in one pass: method, target, minor version, fields, and where the head ends.
+    data: bytes, start: int, target_bytes: int, header_bytes: int, header_count: int, shape: Shape
+) -> Headers | None:
+    """Read a usual request's head in one pass: the start line into `shape`, and the fields, whose `end` is that of the head.
 
     None for one that is not whole, not right or not usual.
     """
-    line = request_line_by_byte(data, start, limits.target_bytes)
-    if line is None:
+    first = request_line_by_byte(data, start, target_bytes, shape)
+    if first < 0:
         return None
-    first: int = line[3]
-    block = fields_by_byte(data, first, limits.header_count, shape)
-    if block is None:
-        return None
-    end: int = block[1]
-    octets = data
-    if octets[end + 1] != 10 or end - first > limits.header_bytes:
-        return None
-    return line[0], line[1], line[2], block[0], end + 2
+    return _whole(data, first, header_bytes, fields_by_byte(data, first, header_count, shape))
 
 
 def answer_head_by_byte(
-    data: bytes, start: int, limits: "Limits", shape: Shape | None
-) -> tuple[int, int, bytes, Headers, int] | None:
-    """Read an answer's head in one pass: status, minor version, reason phrase, fields, and where the head ends.
-
-    None for one that is not whole or not right.
-    """
-    line = status_line_by_byte(data, start)
-    if line is None:
+    data: bytes, start: int, header_bytes: int, header_count: int, shape: Shape
+) -> Headers | None:
+    """Read an answer's head in one pass, as `request_head_by_byte` does with a request's; None for one that is not whole or not right."""
+    first = status_line_by_byte(data, start, shape)
+    if first < 0:
         return None
-    first: int = line[3]
-    block = fields_by_byte(data, first, limits.header_count, shape)
-    if block is None:
-        return None
-    end: int = block[1]
-    octets = data
-    if octets[end + 1] != 10 or end - first > limits.header_bytes:
-        return None
-    return line[0], line[1], line[2], block[0], end + 2
+    return _whole(data, first, header_bytes, fields_by_byte(data, first, header_count, shape))
 
 
-def _ends_in_version(octets: bytes, at: int) -> bool:
+def _whole(data: bytes, first: int, header_bytes: int, headers: Headers | None) -> Headers | None:
+    """The fields, if the head ends behind them and they are not too many bytes."""
+    octs = data
+    if headers is None or octs[headers.end + 1] != 10 or headers.end - first > header_bytes:
+        return None
+    headers.end += 2
+    return headers
+
+
+def _ends_in_version(octs: bytes, at: int) -> bool:
     """Whether " HTTP/1.0" or " HTTP/1.1" and the line's end follow; the first byte that is another one ends the look."""
     return (
-        octets[at] == 32
-        and octets[at + 1] == 72
-        and octets[at + 2] == 84
-        and octets[at + 3] == 84
-        and octets[at + 4] == 80
-        and octets[at + 5] == 47
-        and octets[at + 6] == 49
-        and octets[at + 7] == 46
-        and (octets[at + 8] == 49 or octets[at + 8] == 48)
-        and octets[at + 9] == 13
-        and octets[at + 10] == 10
+        octs[at] == 32
+        and octs[at + 1] == 72
+        and octs[at + 2] == 84
+        and octs[at + 3] == 84
+        and octs[at + 4] == 80
+        and octs[at + 5] == 47
+        and octs[at + 6] == 49
+        and octs[at + 7] == 46
+        and (octs[at + 8] == 49 or octs[at + 8] == 48)
+        and octs[at + 9] == 13
+        and octs[at + 10] == 10
     )
 
 
@@ -265,37 +329,39 @@ def read_status_line(data: bytes, start: int) -> tuple[int, int, bytes, int]:
     return int(line[2]), int(line[1]), line[3], end + 2
 
 
-def status_line_by_byte(data: bytes, start: int) -> tuple[int, int, bytes, int] | None:
-    """Read a right status line in one pass; None for a wrong one."""
-    octets = data
+def status_line_by_byte(data: bytes, start: int, shape: Shape) -> int:
+    """Read a right status line in one pass into `shape`, and return where the header begins; -1 for a wrong one."""
+    octs = data
     text = _text_table
     at = start
     if (
-        octets[at] != 72
-        or octets[at + 1] != 84
-        or octets[at + 2] != 84
-        or octets[at + 3] != 80
-        or octets[at + 4] != 47
-        or octets[at + 5] != 49
-        or octets[at + 6] != 46
-        or not 48 <= octets[at + 7] <= 49
-        or octets[at + 8] != 32
-        or not 49 <= octets[at + 9] <= 53
-        or not 48 <= octets[at + 10] <= 57
-        or not 48 <= octets[at + 11] <= 57
-        or octets[at + 12] != 32
+        octs[at] != 72
+        or octs[at + 1] != 84
+        or octs[at + 2] != 84
+        or octs[at + 3] != 80
+        or octs[at + 4] != 47
+        or octs[at + 5] != 49
+        or octs[at + 6] != 46
+        or not 48 <= octs[at + 7] <= 49
+        or octs[at + 8] != 32
+        or not 49 <= octs[at + 9] <= 53
+        or not 48 <= octs[at + 10] <= 57
+        or not 48 <= octs[at + 11] <= 57
+        or octs[at + 12] != 32
     ):
-        return None
-    status = octets[at + 9] * 100 + octets[at + 10] * 10 + octets[at + 11] - 5328
-    minor = octets[at + 7] - 48
+        return -1
+    shape.status = octs[at + 9] * 100 + octs[at + 10] * 10 + octs[at + 11] - 5328
+    shape.minor = octs[at + 7] - 48
     first = at + 13
     at = first
-    while text[octets[at]]:
+    while text[octs[at]]:
         at += 1
-    if octets[at] != 13 or octets[at + 1] != 10:
-        return None
-    reason = octets[first:at]
-    return status, minor, reason, at + 2
+    if octs[at] != 13 or octs[at + 1] != 10:
+        return -1
+    reason = shape.reason
+    if len(reason) != at - first or not octets.same(octs, first, reason, at - first):
+        shape.reason = octs[first:at]
+    return at + 2
 
 
 def parse_request_line(line: bytes, limits: "Limits") -> tuple[str, str, int]:

@@ -18,9 +18,14 @@ cdef class MessageReader:
     cdef long long _room
     cdef Py_ssize_t _extension_bytes
     cdef bint _eof
+    cdef Py_ssize_t _target_bytes
+    cdef Py_ssize_t _header_bytes
+    cdef Py_ssize_t _header_count
     cdef object _error
 
     cpdef object receive(self, bytes data)
+    cpdef Py_ssize_t unread(self) except -1
+    cpdef object next_message(self)
     cpdef object next_event(self)
     cdef object _read_head(self)
     cdef bint _complete(self)

@@ -54,6 +54,8 @@ class MessageReader:
         "_eof",
         "_error",
         "_extension_bytes",
+        "_header_bytes",
+        "_header_count",
         "_left",
         "_limits",
         "_pending",
@@ -61,10 +63,15 @@ class MessageReader:
         "_room",
         "_seen",
         "_state",
+        "_target_bytes",
     )
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
+        # Those that every head is held to.
+        self._target_bytes = limits.target_bytes
+        self._header_bytes = limits.header_bytes
+        self._header_count = limits.header_count
         self._data = b""
         self._pos = 0
         self._pending = bytearray()  # everything unread, while something is incomplete
@@ -97,6 +104,10 @@ class MessageReader:
     @property
     def buffered(self) -> int:
         """The number of bytes received and not yet given out."""
+        return self.unread()
+
+    def unread(self) -> int:
+        """Return what `buffered` is; compiled a call of C."""
         return len(self._data) - self._pos + len(self._pending)
 
     @property

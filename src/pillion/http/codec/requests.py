@@ -1,7 +1,7 @@
 # cython: annotation_typing=False, auto_pickle=False
 """Heads of requests, as a server reads them (RFC 9112 section 3)."""
 
-from .events import CodecError, Headers, Limits, RequestHead, Signal
+from .events import CodecError, Headers, Limits, RequestHead, Signal, request_head
 from .framing import body_length, check_host, check_target, keep_alive, refuse_repeats
 from .head import COMPILED, Shape, read_fields, read_request_line, request_head_by_byte
 from .names import EXPECT, HOST, UPGRADE
@@ -25,10 +25,21 @@ class RequestParser(MessageReader):
     def _read_head(self) -> "RequestHead | Signal":
         limits = self._limits
         found = None
+        origin = False
         if COMPILED and not self._pending:
-            found = request_head_by_byte(self._data, self._pos, limits, _shape)
+            found = request_head_by_byte(
+                self._data,
+                self._pos,
+                self._target_bytes,
+                self._header_bytes,
+                self._header_count,
+                _shape,
+            )
         if found is not None:
-            method, target, minor, headers, self._pos = found
+            headers = found
+            method, minor, origin = _shape.method, _shape.minor, _shape.origin
+            target = _shape.target.decode("ascii")
+            self._pos = headers.end
         else:
             end = self._section(b"\r\n\r\n")
             if end < 0:
@@ -51,7 +62,12 @@ class RequestParser(MessageReader):
         elif host != self._host:
             check_host(host)
             self._host = host
-        authority = check_target(method, target, host)
+        else:
+            host = self._host
+        if origin and method != "CONNECT":
+            authority = host or b""
+        else:
+            authority = check_target(method, target, host)
         length = body_length(headers, minor, 0)
         upgrade = headers.known(UPGRADE)
         if upgrade is not None and b"upgrade" not in headers.tokens(b"connection"):
@@ -60,7 +76,7 @@ class RequestParser(MessageReader):
             # Whether it is declined or not, one side would take the body for the new protocol.
             raise CodecError(400, "cannot read the request: a body on a change of protocol")
         expect = headers.known(EXPECT)
-        head = RequestHead(
+        head = request_head(
             method,
             target,
             minor,

@@ -1,7 +1,7 @@
 # cython: annotation_typing=False, auto_pickle=False
 """Heads of answers, as a client reads them (RFC 9112 section 4)."""
 
-from .events import CLOSE, CodecError, Headers, Limits, ResponseHead, Signal
+from .events import CLOSE, CodecError, Headers, Limits, ResponseHead, Signal, response_head
 from .framing import keep_alive, refuse_repeats, response_length
 from .head import COMPILED, Shape, answer_head_by_byte, read_fields, read_status_line
 from .reader import MessageReader
@@ -25,7 +25,7 @@ class ResponseParser(MessageReader):
         self._method = ""
         self._upgrade = False
 
-    def expect(self, method: str, *, upgrade: bool = False) -> None:
+    def expect(self, method: str, upgrade: bool = False) -> None:
         """Say which request the next answer belongs to: its method decides about the body."""
         self._method = method
         self._upgrade = upgrade
@@ -36,9 +36,13 @@ class ResponseParser(MessageReader):
             raise CodecError(502, "cannot read an answer: nothing was asked")
         found = None
         if COMPILED and not self._pending:
-            found = answer_head_by_byte(self._data, self._pos, limits, _shape)
+            found = answer_head_by_byte(
+                self._data, self._pos, self._header_bytes, self._header_count, _shape
+            )
         if found is not None:
-            status, minor, reason, headers, self._pos = found
+            headers = found
+            status, minor, reason = _shape.status, _shape.minor, _shape.reason
+            self._pos = headers.end
         else:
             end = self._section(b"\r\n\r\n")
             if end < 0:
@@ -63,7 +67,7 @@ class ResponseParser(MessageReader):
             raise CodecError(502, "cannot read the answer: a change of protocol nobody asked for")
         tunnel = connect or status == 101
         informational = status < 200 and status != 101
-        head = ResponseHead(
+        head = response_head(
             status,
             reason,
             minor,
