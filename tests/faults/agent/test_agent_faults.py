@@ -8,6 +8,7 @@ import signal
 import socket
 from typing import TYPE_CHECKING
 
+from held import hold
 from keeper_peer import BOUND_S, eventually
 from logs_spooling import Spool
 
@@ -86,7 +87,7 @@ def test_a_stopped_agent_goes_on_where_it_was_and_says_how_late(keeper: KeeperPe
     child = keeper.start()
     with connect(keeper) as idle:
         get(idle)
-        os.kill(child.pid, signal.SIGSTOP)
+        hold(child.pid)
         idle.sendall(GET)
         beats = len(child.said)
         os.waitid(os.P_PID, child.pid, os.WSTOPPED | os.WNOWAIT)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Self
 
 from ambassador_instance import Ambassador
 from ambassador_policy import ORDERS, named, policy, register, who
+from held import hold
 from instance import wait_for
 from plain_client import ask
 
@@ -79,7 +80,7 @@ def test_an_agent_that_stands_still_holds_nobody_up() -> None:
         wait_for("it answers", lambda: who(ambassador, 1) == {"one"})
         agent = instance.component("agent")["pid"]
         with Traffic(ambassador.ports["orders"]) as traffic:
-            os.kill(agent, signal.SIGSTOP)
+            hold(agent)
             try:
                 traffic.goes_on(300)
             finally:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ambassador_running import ask, listeners, listens, reload, start, upstream, workers
+from held import hold
 from instance import BOUND_S, alive, wait_for
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def kill(pid: int) -> None:
 @contextlib.contextmanager
 def stopped(pid: int) -> Iterator[None]:
     """Hold a process for a while."""
-    os.kill(pid, signal.SIGSTOP)
+    hold(pid)
     try:
         yield
     finally:

@@ -10,6 +10,7 @@ import time
 from typing import TYPE_CHECKING
 
 from ambassador_instance import Ambassador
+from held import hold
 from instance import wait_for
 from pillion.ambassador.outlet import KEPT_BYTES
 
@@ -32,7 +33,7 @@ MANY = 4000
 @contextlib.contextmanager
 def scribe_stopped(ambassador: Ambassador) -> Iterator[None]:
     pid = int(ambassador.instance.component("scribe")["pid"])
-    os.kill(pid, signal.SIGSTOP)
+    hold(pid)
     try:
         yield
     finally:

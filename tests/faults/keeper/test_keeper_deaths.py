@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from held import hold
 from instance import alive, wait_for
 
 if TYPE_CHECKING:
@@ -114,7 +115,7 @@ def test_the_app_does_not_notice_that_the_scribe_is_killed(host: Host) -> None:
 def test_the_next_start_empties_what_both_left(host: Host) -> None:
     instance, grandchild = start(host, overrides=['app.on_keeper_death="leave"'])
     app, scribe = instance.component("app")["pid"], instance.component("scribe")["pid"]
-    os.kill(instance.process.pid, signal.SIGSTOP)
+    hold(instance.process.pid)
     os.kill(scribe, signal.SIGKILL)
     instance.signal(signal.SIGKILL)
     instance.wait()
@@ -148,7 +149,7 @@ def test_a_stopped_sidecar_is_noticed_and_mended(host: Host, role: str) -> None:
     instance = host.run("sleep", "600", settings=settings)
     app = instance.wait_state("app")
     before = instance.wait_state(role)["pid"]
-    os.kill(before, signal.SIGSTOP)
+    hold(before)
     wait_for(
         "another takes its place", lambda: instance.component(role).get("pid") not in (None, before)
     )
@@ -161,7 +162,7 @@ def test_a_stopped_sidecar_is_noticed_and_mended(host: Host, role: str) -> None:
 def test_a_paused_app_is_not_mistaken_for_a_dead_one(host: Host) -> None:
     instance = host.run("sleep", "600", overrides=["agent.heartbeat=100ms"])
     app = instance.wait_state("app")
-    os.kill(app["pid"], signal.SIGSTOP)
+    hold(app["pid"])
     ticks = instance.component("agent")["usage"].get("cpu_s", 0.0)
     wait_for(
         "the agent has beaten on", lambda: instance.component("agent")["usage"]["cpu_s"] > ticks
@@ -181,7 +182,7 @@ def test_a_paused_container_is_not_mistaken_for_a_hang(host: Host) -> None:
         *(instance.component(n)["pid"] for n in ("scribe", "agent", "app")),
     ]
     for pid in everyone:
-        os.kill(pid, signal.SIGSTOP)
+        hold(pid)
     # Far more heartbeats than would be missed by elapsed time.
     signal.sigtimedwait([signal.SIGUSR2], 3)
     for pid in everyone:
@@ -195,7 +196,7 @@ def test_a_hung_scribe_is_replaced(host: Host) -> None:
     instance = host.run("sleep", "600", overrides=["agent.heartbeat=100ms"])
     instance.wait_state("app")
     scribe = instance.component("scribe")["pid"]
-    os.kill(scribe, signal.SIGSTOP)
+    hold(scribe)
     wait_for(
         "another takes its place",
         lambda: instance.component("scribe").get("pid") not in (None, 0, scribe),
@@ -210,7 +211,7 @@ def test_a_scribe_that_is_stopped_again_and_again_goes_on(host: Host) -> None:
     scribe = instance.component("scribe")["pid"]
     wait_for("lines are in the spool", lambda: instance.spooled("stdout"))
     for _ in range(300):
-        os.kill(scribe, signal.SIGSTOP)
+        hold(scribe)
         wait_for("it is stopped", lambda: state_of(scribe) == "T")
         os.kill(scribe, signal.SIGCONT)
     before = len(instance.spooled("stdout"))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from held import hold
 from instance import alive, wait_for
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ def test_an_app_that_somebody_stopped_ends_too(host: Host) -> None:
     instance = start(host, "feed(600)")
     wait_for("it is fed", lambda: facts(instance)["beats"])
     pid = instance.component("app")["pid"]
-    os.kill(pid, signal.SIGSTOP)
+    hold(pid)
     hung(instance)
     wait_for("it is gone", lambda: not alive(pid))
 
@@ -106,7 +107,7 @@ def test_a_paused_container_is_no_missed_heartbeat(host: Host) -> None:
     app = instance.component("app")["pid"]
     everyone = [instance.process.pid, instance.component("agent")["pid"], app]
     for pid in everyone:
-        os.kill(pid, signal.SIGSTOP)
+        hold(pid)
     signal.sigtimedwait([signal.SIGUSR2], 3)
     # The keeper first: the app has had no time of its own yet when it looks.
     for pid in everyone:

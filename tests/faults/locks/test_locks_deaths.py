@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from held import hold
 from instance import Host, Instance, wait_for
 from lock_client import ask, socket_of
 from own_time import OwnTime
@@ -177,7 +178,7 @@ def test_a_hung_agent_gives_up_what_ran_out_meanwhile(pair: tuple[Instance, Inst
     one, two = pair
     lease = take(one, "x", ttl="1s")
     pid = one.wait_state("agent")["pid"]
-    os.kill(pid, signal.SIGSTOP)
+    hold(pid)
     try:
         # The instance lives and its agent says nothing: better late than twice.
         with client_of(two) as client:

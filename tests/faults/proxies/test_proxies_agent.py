@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Self
 
 import pytest
 
+from held import hold
 from instance import wait_for
 from proxies_edge import Edge
 from proxies_running import NAME, ask, count, told
@@ -150,7 +151,7 @@ def test_a_proxy_killed_in_the_middle_of_a_reload(host: Host, moment: float) -> 
 def test_a_proxy_is_started_again_while_there_is_no_agent(host: Host) -> None:
     edge = Edge(host)
     agent = edge.instance.component("agent")["pid"]
-    os.kill(agent, signal.SIGSTOP)
+    hold(agent)
     try:
         before = edge.instance.component(NAME)["pid"]
         kill(edge, NAME)

@@ -8,6 +8,7 @@ import signal
 import time
 
 from haproxy_real import driven, make_driver
+from held import hold
 from steady_members import members
 
 
@@ -18,7 +19,7 @@ def test_a_worker_that_is_stopped_costs_a_bounded_time() -> None:
             new = edge.real.rendered(["a 127.0.0.1:1", "b 127.0.0.1:1"])
             await edge.serve(old)
             [worker] = await edge.worker_pids()
-            os.kill(worker, signal.SIGSTOP)
+            hold(worker)
             try:
                 began = time.monotonic()
                 level = await edge.driver.bring_level(old, new)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from held import hold
 from instance import alive, wait_for
 from proxies_components import (
     KINDS,
@@ -217,7 +218,7 @@ def test_one_that_needs_too_much_memory_is_ended_with_the_cause(host: Host) -> N
 def test_a_stopped_one_is_woken_to_end(host: Host) -> None:
     instance, _ = serving(host, "nginx")
     pid = instance.component("edge")["pid"]
-    os.kill(pid, signal.SIGSTOP)
+    hold(pid)
     instance.signal(signal.SIGTERM)
     instance.wait()
     (exited,) = [e for e in instance.events() if (e["component"], e["kind"]) == ("edge", "exited")]
@@ -244,7 +245,7 @@ def test_it_runs_on_while_the_agent_dies_and_is_upgraded(host: Host) -> None:
 def test_without_an_agent_it_is_started_again(host: Host) -> None:
     instance, port = serving(host, "nginx")
     agent, pid = instance.component("agent")["pid"], instance.component("edge")["pid"]
-    os.kill(agent, signal.SIGSTOP)
+    hold(agent)
     os.kill(pid, signal.SIGKILL)
     another(instance, "edge", pid)
     wait_for("it serves", lambda: ask(port) == "one")

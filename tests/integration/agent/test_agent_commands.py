@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from held import hold
 from keeper_peer import RUN, KeeperPeer, Refuse, component, eventually
 from logs_spooling import Spool
 from pillion.cli.main import main
@@ -94,7 +95,7 @@ def test_a_stopped_agent_is_passed_over_within_its_second(
     instance: KeeperPeer, capsys: pytest.CaptureFixture[str]
 ) -> None:
     child = instance.start()
-    os.kill(child.pid, signal.SIGSTOP)
+    hold(child.pid)
     try:
         assert "app" in said(capsys, "components")
     finally:

@@ -8,6 +8,7 @@ import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from held import hold
 from instance import Host, Instance, wait_for
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ def test_variables_outlive_the_agent_and_the_keepers_upgrade(host: Host) -> None
     host.pillion("upgrade", "--keeper", "--instance", "shop")
     instance.wait_state("agent")
     # The agent can tell nobody now; what the keeper was told before is what counts.
-    os.kill(instance.component("agent")["pid"], signal.SIGSTOP)
+    hold(instance.component("agent")["pid"])
     before = said(instance).count("started")
     instance.call("restart", name="app")
     wait_for("it has started again", lambda: said(instance).count("started") > before)

@@ -16,6 +16,7 @@ from urllib.parse import quote
 
 import pytest
 
+from held import hold
 from instance import PILLION, Host, wait_for
 from own_time import OwnTime
 from pillion.http.blocking import BlockingClient
@@ -295,7 +296,7 @@ def test_a_hung_agent_holds_the_stop_for_a_second_at_most(host: Host) -> None:
     shop = started(host, "shop", settings("shop"))
     wait_for("found", lambda: ids(shop, "orders") == ["orders-1"])
     agent = orders.component("agent")["pid"]
-    os.kill(agent, signal.SIGSTOP)
+    hold(agent)
     try:
         with OwnTime() as took:
             orders.call("stop", name="app")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from held import hold
 from instance import wait_for
 from otlp_receiver import Receiver
 from pillion.http.blocking import BlockingClient
@@ -137,7 +138,7 @@ def test_a_killed_agent_loses_nothing_that_it_answered(shop: Instance) -> None:
 
 def test_a_scribe_that_hangs_costs_the_agent_no_turn(shop: Instance) -> None:
     scribe = pid_of(shop, "pillion-scribe")
-    os.kill(scribe, signal.SIGSTOP)
+    hold(scribe)
     try:
         body = b"\n".join([b"w" * 60_000] * 17)
         with ThreadPoolExecutor(4) as pool:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from held import hold
 from instance import PILLION, wait_for
 
 if TYPE_CHECKING:
@@ -110,7 +111,7 @@ def test_a_stop_in_the_middle_of_the_start_does_not_hang(host: Host) -> None:
     # An interpreter that never becomes ready holds the app in its waiting state.
     instance = host.run("sh", "-c", "echo started", overrides=["agent.wait=60s"])
     wait_for("the agent is being started", lambda: instance.component("agent").get("pid"))
-    os.kill(instance.component("agent")["pid"], signal.SIGSTOP)
+    hold(instance.component("agent")["pid"])
     instance.signal(signal.SIGTERM)
     assert instance.wait() in (143, 0)
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from free_ports import free_port
+from held import hold
 from instance import wait_for
 from pillion.proxies.nginx.workers import workers
 from proxies_nginx import MAIN, Nginx, run
@@ -227,7 +228,7 @@ def test_its_words_are_bounded(serving: Nginx) -> None:
 def test_a_stopped_master_is_not_proved_and_a_later_try_succeeds(serving: Nginx) -> None:
     pid = serving.running()
     assert pid is not None
-    os.kill(pid, signal.SIGSTOP)
+    hold(pid)
     try:
         verdict = serving.apply("two", {MAIN: serving.text("two")}, timeout_s=0.3)
     finally:

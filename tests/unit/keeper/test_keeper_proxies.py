@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from held import hold
 from instance import wait_for
 from pillion.keeper import component as parts
 from pillion.keeper import posix, proxies, renewal, restart, snapshot, tree
@@ -316,7 +317,7 @@ def test_the_guard_kills_what_does_not_hear_it(
 ) -> None:
     monkeypatch.setattr("pillion.keeper.guard._SIDECAR_BOUND_S", 0.1)
     child = world.run("edge")
-    os.kill(child.pid, signal.SIGSTOP)
+    hold(child.pid)
     guard = Tree("no-such-run")
     guard.update({"policy": "stop", "sessions": [child.pid], "sidecar": [], "app": []})
     guard.end_sidecar()
