@@ -44,6 +44,8 @@ POLICY: RestartPlan = {
 _INHERITED = "NGINX"
 _FIRST_FD = 3
 _POLL_S = 0.01
+_ASK_AGAIN_S = 1.0
+_ASKED_AT_MOST = 4
 # What a killed master leaves is killed too, and waited for so long; then a new one starts in any case.
 _GONE_BOUND_S = 5.0
 
@@ -185,7 +187,7 @@ def stop(keeper: Keeper, component: Component, plan: ProxyPlan) -> None:
     if process is None:
         return
     component.state = parts.STOPPING
-    keeper.kill_pid(process.pid, stop_signal(plan["stop_signal"]))
+    _ask_to_stop(keeper, process, stop_signal(plan["stop_signal"]), _ASKED_AT_MOST)
     keeper.kill_pid(process.pid, signal.SIGCONT)
     bound_s = plan["stop_timeout_s"]
 
@@ -195,6 +197,16 @@ def stop(keeper: Keeper, component: Component, plan: ProxyPlan) -> None:
         kill(process)
 
     process.timers.append(keeper.loop.after(bound_s, too_late))
+
+
+def _ask_to_stop(keeper: Keeper, process: Process, number: int, times: int) -> None:
+    """Send the signal, and again while it stands: HAProxy's master does not hear it while it executes itself anew for a load."""
+    keeper.kill_pid(process.pid, number)
+    if times > 1:
+        again = keeper.loop.after(
+            _ASK_AGAIN_S, lambda: _ask_to_stop(keeper, process, number, times - 1)
+        )
+        process.timers.append(again)
 
 
 def ended(keeper: Keeper, component: Component, process: Process) -> None:

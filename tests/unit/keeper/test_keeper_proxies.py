@@ -159,6 +159,32 @@ def test_where_it_listens_is_told_and_whoever_inherits_it_need_not_wait(world: W
 # --- a newly read plan -----------------------------------------------------------------------------------------------------
 
 
+DEAF_AT_FIRST = """
+import signal
+signal.signal(signal.SIGQUIT, lambda *_: signal.signal(signal.SIGQUIT, signal.SIG_DFL))
+print("up", flush=True)
+while True:
+    signal.pause()
+"""
+
+
+def test_who_did_not_hear_the_signal_is_told_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pillion.keeper.proxies._ASK_AGAIN_S", 0.05)
+    child = subprocess.Popen([sys.executable, "-c", DEAF_AT_FIRST], stdout=subprocess.PIPE)
+    world.children.append(child)
+    assert child.stdout is not None
+    with child.stdout:
+        assert child.stdout.readline() == b"up\n"
+    one = world.component("edge")
+    one.process = Process(child.pid, NOWHERE, Heart(0), None, -1)
+    proxies.stop(world.keeper, one, proxy())
+    while child.poll() is None:
+        world.keeper.loop.turn()
+    assert child.returncode == -signal.SIGQUIT
+
+
 def test_the_same_plan_changes_nothing(world: World) -> None:
     child = world.run("edge")
     world.renew(edge=proxy(), offload=proxy(listen="127.0.0.1:0"))
