@@ -10,14 +10,12 @@ import termios
 import time
 
 from .lean import socket
-from .ring import BLOCK, SLAB_BYTES
+from .ring import BLOCK
 from .streams import MESSAGE_BYTES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .ring import Ring
-
-_LEAST_ROOM = SLAB_BYTES // 4
 
 
 class Pipe:
@@ -36,7 +34,7 @@ class Pipe:
 class Input:
     """One pipe being read into its ring."""
 
-    __slots__ = ("behind", "ended", "fd", "full", "name", "pace_below", "paused", "ring", "socket")
+    __slots__ = ("ended", "fd", "full", "name", "pace_below", "paused", "ring", "socket")
 
     def __init__(self, pipe: Pipe, ring: Ring, full: str) -> None:
         self.name = pipe.name
@@ -45,31 +43,27 @@ class Input:
         self.full = full
         self.paused = False
         self.ended = False
-        # A read that found the pipe half full, or left something in it, is followed by the next at once.
+        # A read that found the pipe half full is followed by the next at once.
         self.pace_below = pipe.capacity // 2
-        self.behind = False
         is_socket = stat.S_ISSOCK(os.fstat(pipe.fd).st_mode)
         self.socket = socket.socket(fileno=pipe.fd) if is_socket else None
 
     def read(self, scratch: bytearray) -> int:
         """Read once; return the bytes read, 0 when there are none (or the ring blocks)."""
-        self.behind = False
+        length = 0
         if self.socket is not None:
-            there = _next_message(self.socket)
-            if there <= 0:
+            length = _next_message(self.socket)
+            if length <= 0:
                 # One without anything in it is taken out of the way.
-                return 0 if there else len(os.read(self.fd, 1))
-        else:
-            there = _available(self.fd)
-        # A rest of a slab that would take less than a quarter of one is left: it would cost a read of its own.
-        room = self.ring.reserve(min(there, _LEAST_ROOM))
+                return 0 if length else len(os.read(self.fd, 1))
+        room = self.ring.reserve(length)
         if room is None and self.full == BLOCK:
             self.paused = True
             return 0
         target: bytearray | memoryview = scratch
         if room is not None:
             # Exactly what is there, so that a successor knows what a read of ours brought that we did not live to enter.
-            length = min(there, len(room))
+            length = length or min(_available(self.fd), len(room))
             target = room[:length]
             self.ring.intend(length)
         try:
@@ -80,7 +74,6 @@ class Input:
             # EIO of a pty whose last writer has gone.
             self.ended = True
             return 0
-        self.behind = there > count or there >= self.pace_below
         if not count:
             self.ended = True
         elif room is None:

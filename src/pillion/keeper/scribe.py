@@ -32,11 +32,8 @@ if TYPE_CHECKING:
     from .plan import LogsPlan
     from .wire import Message
 
-# Reads are paced under load: a pipe of 1 MiB holds far more than arrives in this time, and fewer, larger reads cost less. Where
-# we were refused such a pipe, it is half the time.
-_PACE_S = 0.01
-_PACE_SMALL_S = 0.005
-_SMALL_PIPE_BYTES = 256 * 1024
+# Reads are paced under load: a pipe of 1 MiB holds far more than arrives in this time, and fewer, larger reads cost less.
+_PACE_S = 0.005
 _PACE_FROM_BYTES = 16 * 1024
 _STATS_EVERY_S = 1.0
 # A terminal that takes nothing for this long at the end is not waited for any longer.
@@ -123,15 +120,11 @@ class Scribe:
         self._spooler = Spooler(writers, quotas, run, logs["spool_bytes"])
         self._mirrorer = Mirrorer(mirrors, {w.name: w for w in writers})
         self._progress = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
-        self._spooler.progress = [self._progress]
-        if mirrors:
-            self._spooler.progress.append(self._mirrorer.wake)
+        self._spooler.progress = [self._progress, self._mirrorer.wake]
         self._mirrorer.told = self._progress
         self._poll = select.epoll()
         self._tree = guard.Tree(run)
         self._scratch = bytearray(_SCRATCH_BYTES)
-        small = any(pipe.capacity < _SMALL_PIPE_BYTES for pipe in pipes)
-        self._pace_s = _PACE_SMALL_S if small else _PACE_S
         self._reported: Message = {}
         self._report_at_s = 0.0
         self._report_later = False
@@ -162,26 +155,26 @@ class Scribe:
             self._resume_blocked()
         if self._channel.fileno() in events:
             self._messages()
-        count, behind = self._read_ready(events)
+        most = self._read_ready(events)
         self._report(time.monotonic())
-        if count:
-            # Last, since the spooler cannot run before we wait.
-            os.eventfd_write(self._spooler.wake, 1)
-        if count >= _PACE_FROM_BYTES and not behind:
-            time.sleep(self._pace_s)
+        if most >= _PACE_FROM_BYTES:
+            time.sleep(_PACE_S)
 
-    def _read_ready(self, events: dict[int, int]) -> tuple[int, bool]:
-        """Read once from every pipe that has something; return how many bytes came, and whether more wait to be read at once."""
-        count = 0
-        behind = False
+    def _read_ready(self, events: dict[int, int]) -> int:
+        """Read once from every pipe that has something; return the bytes by which the next read may be paced, 0 for at once."""
+        most = 0
         for source in self._inputs:
             if source.fd not in events:
                 continue
-            count += source.read(self._scratch)
-            behind |= source.behind
+            count = source.read(self._scratch)
+            if count >= source.pace_below:
+                most = -(1 << 40)
+            most += count
             if source.paused or source.ended:
                 self._poll.unregister(source.fd)
-        return count, behind
+        if most:
+            os.eventfd_write(self._spooler.wake, 1)
+        return most
 
     def _resume_blocked(self) -> None:
         for source in self._inputs:

@@ -39,10 +39,6 @@ class StreamWriter:
 
     def step(self) -> bool:
         """Write one batch; False when the ring holds nothing more or the disk refused."""
-        if self.ring.next_offset == self.ring.written_to:
-            # As most streams are at most times: without a look into the ring.
-            self.failure = None
-            return False
         batch = self.ring.take(self._recovered_to)
         if batch is None:
             self.failure = None
@@ -83,8 +79,6 @@ class Spooler:
         self._run = run
         self._limit = segment_bytes(spool_bytes)
         self._since_quota = 0
-        # Streams that were written to since their quota was looked at.
-        self._grown: set[str] = set()
         self._quota_at_s = 0.0
         self.wake = os.eventfd(0, os.EFD_CLOEXEC)
         # Rises whenever something reached the disk: the mirror and a blocked reader wait for it.
@@ -112,19 +106,17 @@ class Spooler:
         now_s = time.monotonic()
         if now_s >= self._quota_at_s:
             self._enforce(now_s)
-        elif self._since_quota >= self._limit:
-            self._keep_quotas([q for q in self._quotas if not q.streams.isdisjoint(self._grown)])
+        before = sum(s.spooled for s in self.streams)
         busy = False
         failed = False
         for stream in self.streams:
             if stream.name in self._held:
                 continue
-            before = stream.spooled
             busy |= stream.step()
             failed |= stream.failure is not None
-            if stream.spooled != before:
-                self._since_quota += stream.spooled - before
-                self._grown.add(stream.name)
+        self._since_quota += sum(s.spooled for s in self.streams) - before
+        if self._since_quota >= self._limit:
+            self._quota_at_s = 0.0
         failures = [s.failure for s in self.streams]
         if failures != self._failures:
             # Nobody else is awake to tell of it, when nothing is written.
@@ -137,33 +129,18 @@ class Spooler:
         return busy
 
     def _enforce(self, now_s: float) -> None:
-        """Look at every quota, because some time has passed: what is on disk grows old, and is shipped."""
-        self._keep_quotas(self._quotas)
-        for quota in self._quotas[:1]:
-            try:
-                quota.remove_empty_runs(self._run)
-            except OSError as error:
-                self._cannot_keep(error)
-        self._quota_at_s = now_s + (_RETRY_S if self._held else _QUOTA_EVERY_S)
-
-    def _keep_quotas(self, quotas: list[Quota]) -> None:
         self._since_quota = 0
-        self._grown.clear()
         writing = {s.path for s in self.streams if s.path}
-        held = self._held
-        for quota in quotas:
-            held -= quota.streams
+        held: frozenset[str] = frozenset()
+        for quota in self._quotas:
             try:
                 if not quota.enforce(writing, time.time()):
                     held |= quota.streams
+                quota.remove_empty_runs(self._run)
             except OSError as error:
-                self._cannot_keep(error)
-        if held and not self._held:
-            self._quota_at_s = 0.0
+                self.streams[0].failure = f"cannot keep the spool's quota: {error.strerror}"
         self._held = held
+        self._quota_at_s = now_s + (_RETRY_S if held else _QUOTA_EVERY_S)
         for stream in self.streams:
             if stream.name in held:
                 stream.seal()
-
-    def _cannot_keep(self, error: OSError) -> None:
-        self.streams[0].failure = f"cannot keep the spool's quota: {error.strerror}"
