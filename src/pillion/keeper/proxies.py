@@ -144,7 +144,7 @@ def _room(name: str, plan: ProxyPlan, instance: Instance) -> str | None:
     room = _placed(room, name, instance)
     try:
         os.makedirs(room, exist_ok=True)
-        os.chmod(room, 0o711)  # noqa: S103 # to pass through, not to list
+        os.chmod(room, 0o755)  # noqa: S103 # nginx looks at it where a name is empty
         for entry in os.listdir(room):
             if stat.S_ISSOCK(os.lstat(f"{room}/{entry}").st_mode):
                 os.unlink(f"{room}/{entry}")

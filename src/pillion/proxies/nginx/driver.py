@@ -182,7 +182,7 @@ class NginxDriver:
             return None
         with contextlib.suppress(OSError):  # nginx says what it cannot bind
             os.makedirs(self._room, exist_ok=True)
-            os.chmod(self._room, 0o711)  # noqa: S103 # to pass through, not to list
+            os.chmod(self._room, 0o755)  # noqa: S103 # nginx looks at it where a name is empty
         return self._room if os.path.isdir(self._room) else None
 
     def _absolute_names(self, directory: str) -> Verdict | None:
