@@ -56,6 +56,7 @@ def test_an_app_that_is_fed_by_nobody_is_reported_ended_and_restarted(host: Host
     assert event["reason"] == "no heartbeat for 1 s"
     wait_for("it is restarted", lambda: instance.component("app").get("restarts"))
     assert last_exit(instance) == {"signal": "ABRT", "cause": "hung: no heartbeat for 1 s"}
+    wait_for("it is told", lambda: "restarting" in instance.kinds("app"))
     kinds = instance.kinds("app")
     assert kinds.index("hung") < kinds.index("exited") < kinds.index("restarting")
 
