@@ -155,7 +155,7 @@ def test_a_stopped_sidecar_is_noticed_and_mended(host: Host, role: str) -> None:
     )
     instance.wait_state(role)
     assert not alive(before)
-    assert "hung" in instance.kinds(role)
+    wait_for("it is told", lambda: "hung" in instance.kinds(role))
     assert instance.component("app")["pid"] == app["pid"]
 
 

@@ -68,7 +68,7 @@ def test_the_app_does_not_notice_a_sidecar_over_its_limit(host: Host, role: str)
     instance.wait_state(role)
     after = instance.component("app")
     assert (after["pid"], after["started"]) == (app["pid"], app["started"])
-    assert "out-of-memory" in instance.kinds(role)
+    wait_for("it is told", lambda: "out-of-memory" in instance.kinds(role))
 
 
 def groups_of(pid: int) -> list[str]:

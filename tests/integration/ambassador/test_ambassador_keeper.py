@@ -159,7 +159,7 @@ def test_a_reload_that_cannot_be_had_changes_nothing(host: Host) -> None:
     assert (listeners(instance), workers(instance)) == (before, pids)
     with open(f"{instance.runtime}/settings.json") as file:
         assert file.read() == settings
-    assert "reload-refused" in instance.kinds()
+    wait_for("it is told", lambda: "reload-refused" in instance.kinds())
     assert ask(before["upstream:orders"]) == (200, b"here")
     # What was in the way is gone now.
     reload(instance, upstream("stock", address) + ORDERS)

@@ -36,7 +36,7 @@ def test_an_app_that_waits_too_long_is_started_anyway_and_loudly(host: Host) -> 
     assert instance.wait() == 3
     assert out == b"up\n"
     assert b"starting the app without its sidecar: agent not ready within 0.3 s" in err
-    assert "not-ready" in instance.kinds("agent")
+    wait_for("it is told", lambda: "not-ready" in instance.kinds("agent"))
 
 
 def test_an_app_that_requires_its_sidecar_is_not_started_without(host: Host) -> None:
