@@ -106,7 +106,7 @@ def _files(proxy: ManagedProxy, path: Path) -> list[Finding]:
 
 
 def _wait(proxy: ManagedProxy | Offload, path: Path) -> list[Finding]:
-    if proxy.wait_min_s <= proxy.wait_max_s:
+    if proxy.wait.min_s <= proxy.wait.max_s:
         return []
     return [
         Finding((*path, "wait"), "cannot wait longer at least than at most; raise max or lower min")

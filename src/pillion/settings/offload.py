@@ -223,16 +223,6 @@ class Offload(Record):
         also=("limit", "resources"),
     )
 
-    @property
-    def wait_min_s(self) -> float:
-        """Seconds without a further change before changes are applied."""
-        return self.wait.min_s
-
-    @property
-    def wait_max_s(self) -> float:
-        """Seconds after the first change at which it is applied in any case."""
-        return self.wait.max_s
-
     def as_proxy(self) -> ManagedProxy:
         """The managed proxy that this is, but for its templates: an nginx of the keeper's by the name of `offload`."""
         return ManagedProxy(

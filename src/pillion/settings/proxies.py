@@ -272,16 +272,6 @@ class ManagedProxy(Record):
     )
 
     @property
-    def wait_min_s(self) -> float:
-        """Seconds without a further change before changes are applied."""
-        return self.wait.min_s
-
-    @property
-    def wait_max_s(self) -> float:
-        """Seconds after the first change at which it is applied in any case."""
-        return self.wait.max_s
-
-    @property
     def old_workers_s(self) -> float:
         """Seconds that workers of an earlier version may take to finish."""
         return self.drain_s

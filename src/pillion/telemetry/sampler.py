@@ -72,9 +72,8 @@ class Sampler:
         if slow:
             self._slow = [one for one in found if one.instrument in SLOW]
             return found
-        return found + [
-            one for one in self._slow if one.attributes.get(COMPONENT) in {None, *names}
-        ]
+        told = {None, *names}
+        return found + [one for one in self._slow if one.attributes.get(COMPONENT) in told]
 
     def _component(self, one: Subject, mounts: list[Mount], *, slow: bool) -> Iterator[Measurement]:
         files = self._files

@@ -36,7 +36,7 @@ def test_a_proxy_with_its_defaults() -> None:
     proxy = _proxy(_EDGE)
     assert (proxy.name, proxy.kind, proxy.template) == ("edge", "haproxy", "pillion:balancer")
     assert (proxy.run, proxy.program, proxy.main_file) == ("keeper", "haproxy", "haproxy.cfg")
-    assert (proxy.wait_min_s, proxy.wait_max_s) == (0.2, 2.0)
+    assert (proxy.wait.min_s, proxy.wait.max_s) == (0.2, 2.0)
     assert (proxy.guard.empty, proxy.guard.share, proxy.guard.hold_s) == (True, 0.5, 30.0)
     assert (proxy.prove, proxy.prove_timeout_s, proxy.runtime_changes) == (True, 5.0, True)
     assert (proxy.retry_initial_s, proxy.retry_max_s) == (1.0, 60.0)
@@ -61,7 +61,7 @@ drain = "5s"
     assert proxy.program == "/opt/haproxy"
     assert proxy.values == {"hosts": ["a", "b"], "deep": {"n": 1, "share": 0.5, "on": True}}
     assert proxy.files == {"blocked.map": "blocked.map.j2"}
-    assert (proxy.wait_min_s, proxy.wait_max_s, proxy.old_workers_s) == (0.05, 1.0, 5.0)
+    assert (proxy.wait.min_s, proxy.wait.max_s, proxy.old_workers_s) == (0.05, 1.0, 5.0)
     assert (proxy.guard.empty, proxy.guard.share, proxy.guard.hold_s) == (False, 0.0, 0.0)
 
 
@@ -73,7 +73,7 @@ def test_the_offload_by_its_root_alone() -> None:
     assert (offload.body_bytes, offload.cache_s, offload.microcache_s) == (16 << 20, 3600.0, 0.0)
     assert (offload.to, offload.protected, offload.tls) == (None, None, None)
     assert offload.headers == SECURITY_HEADERS
-    assert (offload.wait_min_s, offload.wait_max_s, offload.timeout_s) == (0.2, 2.0, 60.0)
+    assert (offload.wait.min_s, offload.wait.max_s, offload.timeout_s) == (0.2, 2.0, 60.0)
 
 
 def test_the_offload_as_the_proxy_that_it_is() -> None:
@@ -84,7 +84,7 @@ def test_the_offload_as_the_proxy_that_it_is() -> None:
     assert (proxy.name, proxy.kind, proxy.run, proxy.program) == (
         "offload", "nginx", "keeper", "nginx",
     )  # fmt: skip
-    assert (proxy.stop_timeout_s, proxy.wait_max_s, proxy.limits.cpu) == (3.0, 9.0, 1.0)
+    assert (proxy.stop_timeout_s, proxy.wait.max_s, proxy.limits.cpu) == (3.0, 9.0, 1.0)
 
 
 @pytest.mark.parametrize(

@@ -36,8 +36,8 @@ class World(msgspec.Struct, frozen=True):
 def rules_of(settings: ManagedProxy, spread: float | None = None) -> Rules:
     """What the settings say about waiting."""
     return Rules(
-        wait_min_s=settings.wait_min_s,
-        wait_max_s=settings.wait_max_s,
+        wait_min_s=settings.wait.min_s,
+        wait_max_s=settings.wait.max_s,
         retry_initial_s=settings.retry_initial_s,
         retry_max_s=settings.retry_max_s,
         levels=settings.kind == "haproxy" and settings.runtime_changes,
